@@ -1,0 +1,29 @@
+// Small, total functions on text that more than one folder needs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sb {
+
+[[nodiscard]] std::vector<std::string_view> split_lines(std::string_view text);  // without their "\n"
+[[nodiscard]] std::string_view trim(std::string_view text);
+[[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);
+// The last n lines of text, for a log excerpt.
+[[nodiscard]] std::string last_lines(std::string_view text, std::size_t n);
+
+// "1.5 s", "12 ms", "2 min 05 s"; sizes in binary units: "1.5 MiB".
+[[nodiscard]] std::string human_duration(std::chrono::milliseconds duration);
+[[nodiscard]] std::string human_bytes(std::uint64_t bytes);
+// "500ms", "10s", "5m", "2h", and plain "10" as seconds; "512M", "2G", "64K" (binary) and plain bytes.
+[[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+[[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
+// Milliseconds since the epoch as "2026-11-20T05:15:24Z".
+[[nodiscard]] std::string iso_time(std::int64_t unix_ms);
+
+}  // namespace sb

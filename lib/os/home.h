@@ -1,0 +1,49 @@
+// Home: where selfbuild keeps what. State must survive; cache may be deleted at any time while nothing runs.
+//
+//   state/selfbuild.db                   history, journal, tasks, services (SQLite, WAL)
+//   state/objects/                       the content-addressed store
+//   state/projects/P/versions/vN/        a version's files, laid out to run
+//   state/projects/P/current             the pointer: a symlink to versions/vN
+//   state/cycles/c-N/{log,progress.jsonl}
+//   state/services/S/log                 what the service printed
+//   state/conductor.sock  conductor.lock  conductor.log
+//   cache/stages/P/slot-N/{tree,build}
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace sb::os {
+
+class Home {
+ public:
+  // $SELFBUILD_HOME/{state,cache}; without it $XDG_STATE_HOME/selfbuild and $XDG_CACHE_HOME/selfbuild, whose
+  // defaults are ~/.local/state and ~/.cache. Makes the folders, mode 0700.
+  [[nodiscard]] static Result<Home> from_environment();
+  [[nodiscard]] static Result<Home> at(const std::filesystem::path& root);
+
+  [[nodiscard]] const std::filesystem::path& state() const { return state_; }
+  [[nodiscard]] const std::filesystem::path& cache() const { return cache_; }
+
+  [[nodiscard]] std::filesystem::path database() const { return state_ / "selfbuild.db"; }
+  [[nodiscard]] std::filesystem::path objects() const { return state_ / "objects"; }
+  [[nodiscard]] std::filesystem::path project(std::string_view name) const { return state_ / "projects" / name; }
+  [[nodiscard]] std::filesystem::path version(std::string_view project_name, int number) const;
+  [[nodiscard]] std::filesystem::path pointer(std::string_view project_name) const;
+  [[nodiscard]] std::filesystem::path cycle(std::int64_t id) const;
+  [[nodiscard]] std::filesystem::path service(std::string_view name) const { return state_ / "services" / name; }
+  [[nodiscard]] std::filesystem::path stages(std::string_view project_name) const;
+  [[nodiscard]] std::filesystem::path conductor_socket() const { return state_ / "conductor.sock"; }
+
+ private:
+  Home(std::filesystem::path state, std::filesystem::path cache)
+      : state_(std::move(state)), cache_(std::move(cache)) {}
+  std::filesystem::path state_;
+  std::filesystem::path cache_;
+};
+
+}  // namespace sb::os

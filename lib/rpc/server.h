@@ -1,0 +1,47 @@
+// Server: JSON-RPC 2.0 on a Unix socket, on the event loop. Mode 0600; a peer with another uid is turned away before
+// a byte of it is read. Lines above 4 MiB and JSON nested above 64 end the connection.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace sb::os {
+class EventLoop;
+}
+
+namespace sb::rpc {
+
+using ConnectionId = std::uint64_t;  // never reused while the server lives
+
+// Answers one request: at once or later, exactly once; copies share the one answer. Answering after the
+// connection has gone does nothing. A notification's answer goes nowhere.
+class Reply {
+ public:
+  explicit Reply(std::function<void(Result<Json>)> send) : send_(std::move(send)) {}
+  void operator()(Result<Json> result) const { send_(std::move(result)); }
+
+ private:
+  std::function<void(Result<Json>)> send_;
+};
+
+struct Request {
+  ConnectionId connection;
+  pid_t peer_pid;
+  const Json& params;
+};
+using Method = std::function<void(const Request&, Reply)>;
+
+class Server {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(os::EventLoop& loop, const std::filesystem::path& socket);
+  virtual ~Server() = default;
+  virtual void on(const std::string& method, Method handler) = 0;
+  virtual void on_disconnect(std::function<void(ConnectionId)> handler) = 0;  // leases end here
+};
+
+}  // namespace sb::rpc

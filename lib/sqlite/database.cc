@@ -1,0 +1,145 @@
+// Database: opening with the settings that make an acknowledged commit durable, transactions, migrations.
+#include "sqlite/database.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "sqlite/sqlite_error.h"
+
+namespace sb::sqlite {
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+// Turning a new file to WAL needs it alone, and SQLite answers BUSY without waiting when two processes try at once.
+constexpr int kWalAttempts = 250;
+constexpr int kWalPauseMs = 20;
+
+// Rolls back what is still open at the end of scope: an error of ours, an exception, or a COMMIT that failed.
+class OpenTransaction {
+ public:
+  explicit OpenTransaction(sqlite3* connection) : connection_(connection) {}
+  OpenTransaction(const OpenTransaction&) = delete;
+  OpenTransaction& operator=(const OpenTransaction&) = delete;
+  ~OpenTransaction() {
+    // Some errors (disk full, I/O) have rolled back already; then there is nothing to do.
+    if (sqlite3_get_autocommit(connection_) == 0) {
+      sqlite3_exec(connection_, "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+  }
+
+ private:
+  sqlite3* connection_;
+};
+
+Status use_wal(Database& database) {
+  for (int attempt = 1;; ++attempt) {
+    SB_TRY(Statement mode, database.prepare("PRAGMA journal_mode=WAL"));
+    const Result<bool> row = mode.step();
+    if (!row && row.error().kind == ErrorKind::conflict && attempt < kWalAttempts) {
+      sqlite3_sleep(kWalPauseMs);
+      continue;
+    }
+    SB_CHECK(row);
+    if (mode.text(0) == "wal") return {};
+    return fail(ErrorKind::environment,
+                fmt::format("SQLite cannot use a write-ahead log here (journal mode {})", mode.text(0)));
+  }
+}
+
+// 0 when the component has no tables yet.
+Result<int> schema_version(Database& database, std::string_view component) {
+  SB_TRY(Statement table, database.prepare("SELECT 1 FROM sqlite_schema WHERE type='table' AND name='schema_version'"));
+  SB_TRY(const bool known, table.step());
+  if (!known) return 0;
+  SB_TRY(Statement row, database.prepare("SELECT version FROM schema_version WHERE component=?1"));
+  SB_TRY(const bool found, row.bind(1, component).step());
+  return found ? static_cast<int>(row.integer(0)) : 0;
+}
+
+Status apply(Database& database, std::string_view component, const Migration& migration) {
+  return database.transaction([&]() -> Status {
+    // Read again inside the transaction: another process may have been first.
+    SB_TRY(const int version, schema_version(database, component));
+    if (version >= migration.number) return {};
+    SB_CHECK(database.execute(
+        "CREATE TABLE IF NOT EXISTS schema_version(component TEXT PRIMARY KEY, version INTEGER NOT NULL)"));
+    SB_CHECK(database.execute(migration.sql));
+    SB_TRY(Statement record, database.prepare("INSERT INTO schema_version(component, version) VALUES(?1, ?2) "
+                                              "ON CONFLICT(component) DO UPDATE SET version=excluded.version"));
+    return record.bind(1, component).bind(2, migration.number).run();
+  });
+}
+
+}  // namespace
+
+void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
+
+Result<Database> Database::open(const std::filesystem::path& path) {
+  sqlite3* connection = nullptr;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
+  Database database(connection);  // also after an error: the handle must be closed
+  if (code != SQLITE_OK) {
+    return fail(sqlite_error(connection, code, fmt::format("cannot open the database {}", path.string())));
+  }
+  sqlite3_busy_timeout(connection, kBusyTimeoutMs);
+  const std::string opening = fmt::format("opening the database {}", path.string());
+  SB_CHECK(doing(opening, use_wal(database)));
+  SB_CHECK(doing(opening, database.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")));
+  return database;
+}
+
+Status Database::migrate(std::string_view component, std::span<const Migration> migrations) {
+  const int newest = static_cast<int>(migrations.size());
+  for (int i = 0; i < newest; ++i) {
+    if (migrations[static_cast<std::size_t>(i)].number != i + 1) {
+      return fail(ErrorKind::bug, fmt::format("the migrations of {} are not numbered 1, 2, 3 …", component));
+    }
+  }
+  SB_TRY(const int version, schema_version(*this, component));
+  if (version > newest) {
+    Error error = make_error(ErrorKind::conflict,
+                             fmt::format("the tables of {} were written by a newer selfbuild", component));
+    error.expected = fmt::format("schema {} or older", newest);
+    error.found = fmt::format("schema {}", version);
+    return fail(std::move(error));
+  }
+  for (const Migration& migration : migrations.subspan(static_cast<std::size_t>(version))) {
+    SB_CHECK(doing(fmt::format("migrating the tables of {} to schema {}", component, migration.number),
+                   apply(*this, component, migration)));
+  }
+  return {};
+}
+
+Result<Statement> Database::prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v2(connection_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
+  if (code != SQLITE_OK) {
+    return fail(sqlite_error(connection_.get(), code, "cannot prepare a statement")
+                    .doing(fmt::format("preparing {}", sql)));
+  }
+  if (statement == nullptr) return fail(ErrorKind::bug, "an empty SQL statement");
+  return Statement(statement);
+}
+
+Status Database::execute(std::string_view sql) {
+  const std::string text(sql);  // sqlite3_exec wants a final zero
+  const int code = sqlite3_exec(connection_.get(), text.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return fail(sqlite_error(connection_.get(), code, "the database refused a statement"));
+  return {};
+}
+
+Status Database::transaction(const std::function<Status()>& work) {
+  // IMMEDIATE: waits for the write lock here, where waiting is safe; a read that is upgraded later would fail at
+  // once with BUSY_SNAPSHOT.
+  SB_CHECK(execute("BEGIN IMMEDIATE"));
+  const OpenTransaction transaction(connection_.get());
+  SB_CHECK(work());
+  return execute("COMMIT");
+}
+
+std::int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(connection_.get()); }
+
+int Database::changes() const { return sqlite3_changes(connection_.get()); }
+
+}  // namespace sb::sqlite

@@ -1,0 +1,84 @@
+// Database and Statement: SQLite 3 with RAII, Result and visible error codes. WAL, synchronous=FULL (an
+// acknowledged commit survives a power cut), foreign keys on, busy timeout 5 s.
+// One Database belongs to one thread at a time; several processes may have the same file open.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace sb::sqlite {
+
+class Statement {
+ public:
+  // Parameters are numbered from 1, columns from 0, as SQLite does.
+  Statement& bind(int index, std::int64_t value);
+  Statement& bind(int index, int value) { return bind(index, static_cast<std::int64_t>(value)); }
+  Statement& bind(int index, std::string_view value);
+  Statement& bind(int index, const std::string& value) { return bind(index, std::string_view(value)); }
+  Statement& bind(int index, const char* value) { return bind(index, std::string_view(value)); }
+  Statement& bind_null(int index);
+  Statement& bind(int index, const std::optional<std::int64_t>& value);
+  Statement& bind(int index, const std::optional<std::string>& value);
+
+  // True when a row is there. Reports errors of earlier binds, too.
+  [[nodiscard]] Result<bool> step();
+  // Steps to the end and resets.
+  [[nodiscard]] Status run();
+
+  [[nodiscard]] std::int64_t integer(int column) const;
+  [[nodiscard]] std::string text(int column) const;  // empty for NULL
+  [[nodiscard]] bool is_null(int column) const;
+  [[nodiscard]] std::optional<std::int64_t> optional_integer(int column) const;
+
+ private:
+  friend class Database;
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  Statement& note(int code);
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  int bind_error_ = 0;
+};
+
+// One numbered step of a component's schema. Forward only; never edited once released.
+struct Migration {
+  int number;            // 1, 2, 3 …
+  std::string_view sql;  // embedded from a .sql file by CMake (sb_embed_sql)
+};
+
+class Database {
+ public:
+  [[nodiscard]] static Result<Database> open(const std::filesystem::path& path);
+
+  // Brings the tables of one component up to date, each step in its own transaction. Refuses a database that a
+  // newer program has written (ErrorKind::conflict), and leaves it as it is.
+  [[nodiscard]] Status migrate(std::string_view component, std::span<const Migration> migrations);
+
+  [[nodiscard]] Result<Statement> prepare(std::string_view sql);
+  [[nodiscard]] Status execute(std::string_view sql);  // any number of statements
+  // BEGIN IMMEDIATE … COMMIT around work; rolls back when work fails. Not nested.
+  [[nodiscard]] Status transaction(const std::function<Status()>& work);
+  [[nodiscard]] std::int64_t last_insert_id() const;
+  [[nodiscard]] int changes() const;  // rows changed by the last statement
+
+ private:
+  struct Close {
+    void operator()(sqlite3* connection) const;
+  };
+  explicit Database(sqlite3* connection) : connection_(connection) {}
+  std::unique_ptr<sqlite3, Close> connection_;
+};
+
+}  // namespace sb::sqlite

@@ -1,0 +1,46 @@
+// The sockets, probes and notifications that the conductor and the candidate run share.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "supervise/service_spec.h"
+
+namespace sb::supervise {
+
+// A listening socket that we own.
+struct BoundSocket {
+  std::string name;
+  std::string address;  // as bound: "127.0.0.1:43117", "unix:/path"
+  UniqueFd fd;          // CLOEXEC, non-blocking, listening with the host's full backlog
+};
+// Port 0 takes a free one. conflict when the address is taken by somebody else.
+[[nodiscard]] Result<BoundSocket> bind_socket(const SocketSpec& spec);
+
+// Asks once and blocks for at most spec.timeout: http (by libcurl), tcp and command; the other kinds have nothing
+// to ask and are good. A socket's name in spec.address stands for its bound address. unhealthy says what came back.
+// Thread-safe.
+[[nodiscard]] Status probe_once(const ProbeSpec& spec, const std::vector<BoundSocket>& sockets,
+                                const std::filesystem::path& directory);
+
+// One datagram of sd_notify(3).
+struct Notification {
+  bool ready = false;
+  bool stopping = false;
+  bool watchdog = false;
+  std::optional<std::string> status;
+  std::optional<long long> extend_timeout_usec;
+};
+[[nodiscard]] Notification parse_notification(std::string_view datagram);
+
+// The environment of a service: clean basics (PATH, LANG, HOME, USER), the spec's own, NOTIFY_SOCKET, WATCHDOG_USEC.
+[[nodiscard]] std::vector<std::string> service_environment(const ServiceSpec& spec, const std::string& notify_socket);
+// The command with argv[0] made absolute: relative to the version's folder.
+[[nodiscard]] std::vector<std::string> resolved_command(const ServiceSpec& spec, const std::filesystem::path& directory);
+
+}  // namespace sb::supervise
