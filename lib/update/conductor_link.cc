@@ -1,0 +1,120 @@
+#include "update/conductor_link.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/text.h"
+#include "os/file_system.h"
+#include "os/process.h"
+
+namespace sb::update {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kStartPatience{10'000};
+constexpr milliseconds kRetryPause{20};
+constexpr int kMaxAttempts = 20;
+
+// What the conductor, and through it every service, may know of the caller's environment.
+std::vector<std::string> passed_environment() {
+  std::vector<std::string> environment;
+  for (const char* name : {"HOME", "USER", "LANG", "PATH", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME",
+                           "XDG_CACHE_HOME", "SELFBUILD_CRASH_AFTER", "SELFBUILD_CRASH_ONCE", "SELFBUILD_CRASH_IN"}) {
+    const std::string value = os::environment_variable(name);
+    if (!value.empty()) environment.push_back(fmt::format("{}={}", name, value));
+  }
+  return environment;
+}
+
+Result<fs::path> find_conductor() {
+  const std::string named = os::environment_variable("SELFBUILD_CONDUCTOR");
+  if (!named.empty()) return fs::path(named);
+  const fs::path beside = os::own_executable().parent_path() / "conductor";
+  std::error_code code;
+  if (fs::exists(beside, code)) return beside;
+  return fs::path("conductor");  // spawn looks in PATH, and says so when it is not there
+}
+
+// The conductor is asked over and over until it answers: a socket file alone does not say that anybody listens.
+template <typename Attempt>
+Status retry(milliseconds patience, const Attempt& attempt) {
+  const auto give_up = steady_clock::now() + patience;
+  while (true) {
+    Status status = attempt();
+    if (status || steady_clock::now() >= give_up) return status;
+    std::this_thread::sleep_for(kRetryPause);
+  }
+}
+
+}  // namespace
+
+Status ConductorLink::connect() {
+  if (client_) return {};
+  return retry(patience_, [&]() -> Status {
+    Result<rpc::Client> client = rpc::Client::connect(home_.conductor_socket());
+    if (!client) {
+      Error error = make_error(ErrorKind::environment, "the conductor is not running", "selfbuild conductor start");
+      error.while_doing.push_back(one_line(client.error()));
+      return fail(std::move(error));
+    }
+    client_ = std::move(*client);
+    return {};
+  });
+}
+
+bool ConductorLink::answers() { return call_once("conductor.status", Json::object()).has_value(); }
+
+Status ConductorLink::start_if_needed() {
+  if (answers()) return {};
+  close();
+  SB_TRY(const fs::path program, find_conductor());
+  const fs::path log = home_.state() / "conductor.log";
+  const UniqueFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!output) return fail(errno_error(fmt::format("cannot open {}", log.string())));
+  os::SpawnSpec spec{.argv = {program.string(), "run"},
+                     .environment = passed_environment(),
+                     .directory = "/",
+                     .sockets = {},
+                     .socket_names = {},
+                     .output = output.get()};
+  SB_TRY(const os::Process process, doing("starting the conductor", os::spawn(spec)));
+  const auto give_up = steady_clock::now() + kStartPatience;
+  while (!answers()) {
+    close();
+    const std::optional<os::Exit> exit = os::reap(process);
+    // Another caller may have started one at the same moment: ours then ends by itself, and theirs answers soon.
+    if (steady_clock::now() >= give_up || (exit && exit->code != 4)) {
+      Error error = make_error(ErrorKind::environment,
+                               exit ? fmt::format("the conductor ended at once ({})", exit->to_string())
+                                    : "the conductor does not answer",
+                               fmt::format("cat {}", log.string()));
+      error.log = last_lines(os::read_file(log).value_or(""), 10);
+      return fail(std::move(error));
+    }
+    std::this_thread::sleep_for(kRetryPause);
+  }
+  return {};
+}
+
+Result<Json> ConductorLink::call_once(const std::string& method, const Json& params) {
+  SB_CHECK(connect());
+  Result<Json> answer = client_->call(method, params);
+  if (!answer && answer.error().kind == ErrorKind::interrupted) close();
+  return answer;
+}
+
+Result<Json> ConductorLink::call(const std::string& method, const Json& params) {
+  // Every try waits up to `patience` for a conductor that is coming up again; the bound is for one that dies of us.
+  for (int attempt = 1;; ++attempt) {
+    Result<Json> answer = call_once(method, params);
+    if (answer || answer.error().kind != ErrorKind::interrupted || attempt == kMaxAttempts) return answer;
+  }
+}
+
+}  // namespace sb::update

@@ -1,0 +1,77 @@
+// UpdateCycle: one update from a request to a verdict, journalled so that any worker can take it up at any moment.
+// The conductor does the swap and its verification; this side hands over, waits, and closes the cycle.
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+#include <string>
+
+#include "artifacts/object_store.h"
+#include "base/result.h"
+#include "history/history.h"
+#include "os/clock.h"
+#include "os/file_system.h"
+#include "os/home.h"
+#include "project/project_file.h"
+#include "staging/stage_pool.h"
+#include "update/conductor_link.h"
+#include "update/cycle_log.h"
+#include "update/request.h"
+
+namespace sb::update {
+
+class UpdateCycle {
+ public:
+  UpdateCycle(const os::Home& home, history::History& history, ConductorLink& conductor, const os::Clock& clock,
+              std::int64_t cycle);
+
+  // Runs a new cycle, or resumes one where its journal stands, until its `done` record. Every outcome is in the
+  // journal; true when the version was kept (or there was nothing to do).
+  // interrupted: a newer owner has the cycle, or a stop was asked for; nothing was recorded for it.
+  [[nodiscard]] Result<bool> run(const std::stop_token& stop = {});
+
+ private:
+  struct Plan {
+    Request request;
+    std::string patch;  // its text
+    staging::Repository repository;
+    staging::Source base;
+    project::ProjectFile project;  // of the tree to be built
+    staging::Source source;        // patch applied
+  };
+
+  Status prove(const std::stop_token& stop);  // plan … probed, then hand over; or why not
+  Result<Plan> plan();
+  Status apply(Plan& plan);
+  Result<bool> answered_by_history(const Plan& plan);
+  Result<staging::Stage> stage(Plan& plan);
+  Result<history::Version> build(const Plan& plan, const staging::Stage& stage, const std::stop_token& stop);
+  Status test(const Plan& plan, const staging::Stage& stage, history::Version& version, const std::stop_token& stop);
+  Status keep(const Plan& plan, const staging::Stage& stage, history::Version& version);
+  Status probe(const Plan& plan, const history::Version& version, const std::stop_token& stop);
+  Status hand_over(const Plan& plan, const history::Version& version);
+  Status await_activation();
+  Status close_rejected(const Error& error);
+  Result<bool> finish();
+
+  Status record(history::Step step, const Json& detail, const history::History::Change& change = {});
+
+  const os::Home& home_;
+  history::History& history_;
+  ConductorLink& conductor_;
+  const os::Clock& clock_;
+  const std::int64_t cycle_;
+  os::RealFileSystem files_;
+  artifacts::ObjectStore store_;
+  CycleLog log_;
+  std::int64_t fence_ = 0;
+};
+
+// The error of a rejected or failed cycle as the journal keeps it, and back.
+[[nodiscard]] Json error_to_json(const Error& error);
+[[nodiscard]] Error error_from_json(const Json& detail);
+
+// How many stages a project has: two, so that `selfbuild build` can run beside a cycle.
+inline constexpr int kSlots = 2;
+
+}  // namespace sb::update

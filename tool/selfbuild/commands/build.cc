@@ -1,0 +1,59 @@
+// selfbuild build: stage and build a revision, and stop there.
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "tool/selfbuild/workbench.h"
+
+namespace sb::tool {
+namespace {
+
+struct Options {
+  std::string revision = "HEAD";
+  std::string patch;
+  int jobs = 0;
+};
+
+Result<int> run(Program& program, const Options& options) {
+  SB_TRY(const Workpiece piece, stage_and_build(program, options.revision, options.patch, options.jobs));
+  if (program.json()) {
+    Console::json({{"project", piece.subject.project.name},
+                   {"tree", piece.subject.source.tree},
+                   {"stage", piece.stage.tree().string()},
+                   {"build", piece.stage.build().string()},
+                   {"edges_run", piece.report.edges_run},
+                   {"edges_total", piece.report.edges_total},
+                   {"configured", piece.report.configured},
+                   {"warnings", piece.report.warnings.size()},
+                   {"compiler", piece.report.compiler},
+                   {"log", piece.log.string()}});
+    return kDone;
+  }
+  Console::data(fmt::format("built {} of {} edges in {}\n  in      {}\n  limits  {}\n", piece.report.edges_run,
+                            piece.report.edges_total, human_duration(piece.report.ninja_time),
+                            piece.stage.build().string(), sandbox::to_line(piece.report.grant)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_build(Program& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = program.add(
+      "build", "Update",
+      {.sentence = "Stage and build a revision, and stop there.",
+       .examples = {{"selfbuild build", "the commit that HEAD names"},
+                    {"selfbuild build --patch fix.patch", "HEAD with a patch on top"}},
+       .changes = "a stage in the cache; no version, no history, nothing that runs",
+       .exits = {kDone, kRefused, kUsage, kUnavailable}},
+      [&program, options] { return run(program, *options); });
+  command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
+  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")->type_name("FILE");
+  command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
+      ->type_name("N")->check(CLI::Range(0, 1024))->capture_default_str();
+  program.add_json_option(command);
+}
+
+}  // namespace sb::tool

@@ -1,0 +1,34 @@
+// From words on the command line to a request in the conductor's queue.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tool/selfbuild/command.h"
+#include "update/request.h"
+
+namespace sb::tool {
+
+// A revision of the repository around -C, and what its selfbuild.yaml says.
+struct Subject {
+  staging::Repository repository;
+  staging::Source source;
+  project::ProjectFile project;
+};
+[[nodiscard]] Result<Subject> resolve_subject(Program& program, const std::string& revision);
+
+struct PatchFile {
+  std::string name;
+  std::string text;
+};
+[[nodiscard]] Result<PatchFile> read_patch(const std::string& path);  // "-": standard input
+
+// Starts conductor and worker if need be, and queues the update. Returns the cycle.
+[[nodiscard]] Result<std::int64_t> submit_update(Program& program, const Subject& subject,
+                                                 const std::optional<PatchFile>& patch, int jobs,
+                                                 const std::string& triggered_by);
+
+// "cli:alice"
+[[nodiscard]] std::string caller();
+
+}  // namespace sb::tool

@@ -1,0 +1,100 @@
+#include "tool/selfbuild/worker_loop.h"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "os/process.h"
+#include "update/conductor_link.h"
+#include "update/update_cycle.h"
+
+namespace sb::tool {
+namespace {
+
+using std::chrono::milliseconds;
+
+// While the conductor restarts itself, and longer: a worker without a conductor has nothing better to do.
+constexpr milliseconds kConductorPatience{30'000};
+constexpr milliseconds kHeartbeat{500};
+
+// sd_notify(3), the client's side: one datagram to $NOTIFY_SOCKET; nothing without it.
+void notify(std::string_view state) {
+  const std::string path = os::environment_variable("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+           sizeof address);
+}
+
+// One thread for what must go on while a cycle runs: the heartbeat, and the end on SIGTERM.
+class Pulse {
+ public:
+  Pulse() {
+    ::sigemptyset(&signals_);
+    ::sigaddset(&signals_, SIGTERM);
+    ::sigaddset(&signals_, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);  // before any other thread, which inherits it
+    std::thread([this] { beat(); }).detach();          // lives as long as the process, and ends it
+  }
+
+ private:
+  [[noreturn]] void beat() const {
+    const timespec interval{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(kHeartbeat).count()};
+    while (::sigtimedwait(&signals_, nullptr, &interval) < 0) notify("WATCHDOG=1");
+    notify("STOPPING=1");
+    ::_exit(kDone);
+  }
+  sigset_t signals_{};
+};
+
+Status work(Program& program, const os::Home& home, history::History& past) {
+  update::ConductorLink conductor(home, kConductorPatience);
+  while (true) {
+    Result<Json> task = conductor.call("task.claim", Json::object());
+    if (!task) return fail(std::move(task.error()));
+    SB_TRY(const std::int64_t cycle, json_integer(*task, "cycle"));
+    update::UpdateCycle update(home, past, conductor, program.clock(), cycle);
+    notify(fmt::format("STATUS=running {}", history::cycle_name(cycle)));
+    const Result<bool> kept = update.run();
+    notify("STATUS=waiting for work");
+    if (!kept && kept.error().kind == ErrorKind::interrupted) {
+      // Somebody newer has this cycle. Our lease ends with the connection.
+      conductor.close();
+      continue;
+    }
+    if (!kept) Console::error(kept.error());
+    Json result{{"kept", kept.value_or(false)}};
+    if (!kept) result["error"] = one_line(kept.error());
+    const Result<Json> closed = conductor.call("task.complete", {{"task", task->at("task")},
+                                                                 {"attempt", task->at("attempt")},
+                                                                 {"ok", kept.value_or(false)},
+                                                                 {"result", std::move(result)}});
+    if (!closed && closed.error().kind != ErrorKind::interrupted) Console::error(closed.error());
+  }
+}
+
+}  // namespace
+
+Result<int> run_worker(Program& program) {
+  const Pulse pulse;
+  SB_TRY(const os::Home* home, program.home());
+  SB_TRY(history::History * past, program.history());
+  notify("READY=1\nSTATUS=waiting for work\nWATCHDOG=1");
+  if (!os::environment_variable("SELFBUILD_CANDIDATE").empty()) {
+    while (true) ::pause();  // being probed; Pulse ends the process
+  }
+  SB_CHECK(work(program, *home, *past));
+  return kDone;
+}
+
+}  // namespace sb::tool
