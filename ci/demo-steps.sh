@@ -86,7 +86,7 @@ start_poller() {
 }
 stop_poller() { kill "$poll_pid"; wait "$poll_pid" || true; poll_pid=; read -r poll_sent poll_failed <"$scratch/poll"; }
 # Requests to the sample service, half on new and half on kept connections, for as long as a swap takes.
-start_load() { load_client 127.0.0.1:18080 >"$scratch/load.json" & load_pid=$!; }
+start_load() { load_client "$(selfbuild conductor status --json | json services.http-service.sockets.0)" >"$scratch/load.json" & load_pid=$!; }
 stop_load() {
   kill "$load_pid"; wait "$load_pid" || true; load_pid=
   local sent failed; sent=$(json sent <"$scratch/load.json"); failed=$(json failed <"$scratch/load.json")
@@ -103,7 +103,7 @@ patch_of() {
   [ -s "$scratch/$name" ] || { echo "the edit of $name found nothing in $file"; exit 1; }
 }
 patch_self() { patch_of "$scratch/selfbuild" "$@"; }
-patch_hello() { patch_of "$scratch/hello" "$1" http_service.cc "$2"; }
+patch_hello() { patch_of "$scratch/hello" "$1" version.h "$2"; }
 # A patch that makes a symlink out of the tree, and then writes through it.
 escape_patch() {
   cat <<EOF

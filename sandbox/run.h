@@ -1,9 +1,9 @@
 // Runs one untrusted command inside an envelope: builds, tests, candidates. The only code that confines.
 //
-// What holds everywhere: an own session and process group under an init of its own that reaps every descendant
-// and kills what is left when the command ends, when it is stopped, or when the caller dies (also by SIGKILL);
-// a cleared environment; no inherited descriptor but 0 (/dev/null), 1, 2 and the sockets that were asked for.
-// What depends on the host is said in the Grant, before the start.
+// What holds everywhere: an own session and process group under an init of its own that reaps every
+// descendant and kills what is left when the command ends, when it is stopped, or when the caller dies (also
+// by SIGKILL); a cleared environment; no inherited descriptor but 0 (/dev/null), 1, 2 and the sockets that
+// were asked for. What depends on the host is said in the Grant, before the start.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,8 @@ struct Command {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // "NAME=value"; exactly these
   std::string directory;
-  std::vector<int> sockets{};                // become 3, 4, …, announced by LISTEN_FDS
-  std::vector<std::string> socket_names{};   // LISTEN_FDNAMES
+  std::vector<int> sockets{};               // become 3, 4, …, announced by LISTEN_FDS
+  std::vector<std::string> socket_names{};  // LISTEN_FDNAMES
 };
 
 // Called with pieces of the merged output as they come, from the thread that waits.
@@ -36,8 +36,11 @@ struct Report {
   bool stopped = false;  // ended by the stop token or stop()
   Grant grant;
   Usage usage;
-  [[nodiscard]] bool ok() const { return exit_code == 0 && signal == 0 && limit == LimitHit::none && !stopped; }
-  [[nodiscard]] std::string to_string() const;  // "exit code 1", "killed by SIGSEGV", "over its wall time of 10 s", …
+  [[nodiscard]] bool ok() const {
+    return exit_code == 0 && signal == 0 && limit == LimitHit::none && !stopped;
+  }
+  [[nodiscard]] std::string to_string()
+      const;  // "exit code 1", "killed by SIGSEGV", "over its wall time of 10 s", …
 };
 
 // What this host can enforce for an envelope: computed by trying, printed by `selfbuild doctor`.
@@ -49,7 +52,7 @@ class Running {
   Running(Running&&) noexcept;
   Running& operator=(Running&&) noexcept;
   ~Running();
-  [[nodiscard]] pid_t pid() const;      // of the command itself (not of the init)
+  [[nodiscard]] pid_t pid() const;  // of the command itself (not of the init)
   [[nodiscard]] const Grant& grant() const;
   // Pumps output until the command ends or the deadline passes; nothing when it still runs.
   [[nodiscard]] std::optional<Report> wait_for(std::chrono::milliseconds timeout, const OutputSink& sink);
@@ -58,6 +61,7 @@ class Running {
 
  private:
   friend Result<Running> start(const Command&, const Envelope&);
+  friend Result<Report> run(const Command&, const Envelope&, const OutputSink&, const std::stop_token&);
   struct State;
   explicit Running(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -1,8 +1,8 @@
 // ObjectStore: bytes by digest, verified on read. The only place where built bytes are kept.
 //
-// Layout: state/objects/ab/cdef…, named by XXH3-128 (32 hex digits) and, so that a collision of a non-cryptographic
-// hash can never hand out other bytes, by length: "<30 hex digits>-<size>". Files are 0444 and never changed.
-// Several processes may use one store at once.
+// Layout: state/objects/ab/cdef…, named by XXH3-128 (32 hex digits) and, so that a collision of a
+// non-cryptographic hash can never hand out other bytes, by length: "<30 hex digits>-<size>". Files are 0444
+// and never changed. Several processes may use one store at once.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,9 @@ class ObjectStore {
   // The bytes, verified. corrupt when they are not what was stored (the damaged file is set aside as
   // <name>.damaged, never used again); not_found when there are none.
   [[nodiscard]] Result<std::string> get_bytes(const ObjectId& id) const;
-  // Copies the bytes to a new file (which must not exist) while verifying them, fsynced. Never a hard link: the
-  // copy may be rewritten in place by strip or mold.
+  // Copies the bytes to a new file (which must not exist) while verifying them, fsynced. Never a hard link:
+  // the copy may be rewritten in place by strip or mold. The file and its folder are on disk when it returns;
+  // after an error there is no file. conflict when the path is taken.
   [[nodiscard]] Status copy_to(const ObjectId& id, const std::filesystem::path& path, unsigned mode) const;
   [[nodiscard]] bool contains(const ObjectId& id) const;
 
@@ -53,11 +54,15 @@ class ObjectStore {
     int objects = 0;
     std::uint64_t bytes = 0;
   };
-  // Removes every object for which keep(id) is false and that is older than an hour (a writer may not have
-  // recorded it yet).
+  // Removes every object for which keep(id) is false and that was last stored more than an hour ago (a writer
+  // may not have recorded it yet), and what damage and crashes left behind. Writers in other processes wait
+  // meanwhile.
   [[nodiscard]] Result<Collected> collect(const std::function<bool(const ObjectId&)>& keep);
 
  private:
+  [[nodiscard]] std::filesystem::path path_of(const ObjectId& id) const;
+  [[nodiscard]] Status keep_incoming(const std::filesystem::path& incoming, const StoredFile& file);
+
   std::filesystem::path root_;
   os::FileSystem& files_;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 
 namespace sb {
@@ -47,10 +48,10 @@ Error missing(std::string_view key) {
 
 Result<Json> parse_json(std::string_view text) {
   if (text.size() > kMaxJsonBytes) {
-    return fail(ErrorKind::usage, fmt::format("JSON text of {} bytes; the limit is {}", text.size(), kMaxJsonBytes));
+    return fail(ErrorKind::refused, fmt::format("JSON text of {} bytes; the limit is {}", text.size(), kMaxJsonBytes));
   }
   if (depth_of(text) > kMaxJsonDepth) {
-    return fail(ErrorKind::usage, fmt::format("JSON text nested deeper than {}", kMaxJsonDepth));
+    return fail(ErrorKind::refused, fmt::format("JSON text nested deeper than {}", kMaxJsonDepth));
   }
   Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return fail(ErrorKind::usage, "not valid JSON");
@@ -71,7 +72,9 @@ Result<std::string> json_string(const Json& object, std::string_view key) {
 Result<long long> json_integer(const Json& object, std::string_view key) {
   SB_TRY(const Json* value, member(object, key));
   if (value == nullptr) return fail(missing(key));
-  if (!value->is_number_integer()) return fail(wrong_type(key, "an integer", *value));
+  // The JSON library would wrap what does not fit around to a negative number.
+  const bool too_large = value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{INT64_MAX};
+  if (!value->is_number_integer() || too_large) return fail(wrong_type(key, "a 64-bit integer", *value));
   return value->get<long long>();
 }
 

@@ -16,7 +16,8 @@ inline constexpr std::size_t kMaxJsonBytes = 4 * 1024 * 1024;
 inline constexpr int kMaxJsonDepth = 64;
 
 // Refuses text above kMaxJsonBytes and nesting above kMaxJsonDepth before parsing: nlohmann 3.11.2 overflows
-// the stack on valid input nested 200,000 deep. Bytes that are not UTF-8 are an error, too.
+// the stack on valid input nested 200,000 deep. Bytes that are not UTF-8 are an error, too. Errors: refused for the
+// two limits, else usage.
 [[nodiscard]] Result<Json> parse_json(std::string_view text);
 // One line, no spaces; bytes that are not UTF-8 become U+FFFD, so that a program's output can always be sent.
 [[nodiscard]] std::string dump_json(const Json& value);

@@ -17,12 +17,12 @@ namespace sb::build {
 struct BuildRequest {
   std::filesystem::path source;
   std::filesystem::path build;
-  std::string preset;                  // a configure preset of the project, or empty
-  std::vector<std::string> options;    // "-DNAME=VALUE", passed as they are
-  std::vector<std::string> targets;    // empty: Ninja's default
-  int jobs = 0;                        // 0: Ninja's default
+  std::string preset;                // a configure preset of the project, or empty
+  std::vector<std::string> options;  // "-DNAME=VALUE", passed as they are
+  std::vector<std::string> targets;  // empty: Ninja's default
+  int jobs = 0;                      // 0: Ninja's default
   sandbox::Envelope envelope;
-  std::filesystem::path log;           // everything CMake and Ninja print, appended
+  std::filesystem::path log;  // everything CMake and Ninja print, appended
 };
 
 // What a progress display gets: Ninja's counters as they move.
@@ -47,19 +47,19 @@ struct BuildReport {
   bool configured = false;       // CMake ran; otherwise its inputs had not changed
   std::string configure_reason;  // "first time", "CMakeLists.txt changed", …
   int edges_run = 0;
-  int edges_total = 0;           // of the requested targets
+  int edges_total = 0;  // of the requested targets
   std::chrono::milliseconds configure_time{0};
   std::chrono::milliseconds ninja_time{0};
-  std::string compiler;          // "GNU 12.2.0"
-  std::string options;           // JSON object: build type, flags, preset and options as given
+  std::string compiler;  // "GNU 12.2.0"
+  std::string options;   // JSON object: build type, flags, preset and options as given
   std::vector<Diagnostic> warnings;
   sandbox::Grant grant;
 };
 
 // Configures only when an input of the last configure changed (the CMake file API's cmakeFiles-v1 and the
 // request itself say which), then runs Ninja.
-// Errors: build_failed (what: "3 errors in 2 files", log: the first diagnostics, next: how to see the whole log),
-// environment (no cmake or ninja: next names the command that installs them), interrupted.
+// Errors: build_failed (what: "3 errors in 2 files", log: the first diagnostics, next: how to see the whole
+// log), environment (no cmake or ninja: next names the command that installs them), interrupted.
 [[nodiscard]] Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,
                                         const std::stop_token& stop = {});
 

@@ -1,5 +1,5 @@
-// History: which versions exist, which step every cycle is in, and why. The contract between selfbuild and the
-// conductor: both open the same database (WAL). Every call that writes is durable when it returns.
+// History: which versions exist, which step every cycle is in, and why. The contract between selfbuild and
+// the conductor: both open the same database (WAL). Every call that writes is durable when it returns.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@ namespace sb::history {
 class History {
  public:
   // Opens and migrates. One History per thread.
-  [[nodiscard]] static Result<History> open(const std::filesystem::path& database, const os::Clock& clock);
+  [[nodiscard]] static Result<History> open(const std::filesystem::path& path, const os::Clock& clock);
 
   // -- cycles ---------------------------------------------------------------------------------------------
   // Creates the row (status queued) and its `planned` record in one transaction. Ids ascend from 1.
@@ -54,28 +54,32 @@ class History {
   [[nodiscard]] Result<std::optional<JournalRecord>> last_record(std::int64_t cycle);
   // Cycles without a `done` record, oldest first: what a crash may have interrupted.
   [[nodiscard]] Result<std::vector<Cycle>> unfinished();
-  // The newest update cycle of this project that was asked to build this commit (without a patch), and failed,
-  // was rolled back or completed.
-  [[nodiscard]] Result<std::optional<Cycle>> result_for_commit(const std::string& project, const std::string& commit);
+  // The newest update cycle of this project that was asked to build this commit (without a patch), and
+  // failed, was rolled back or completed.
+  [[nodiscard]] Result<std::optional<Cycle>> result_for_commit(const std::string& project,
+                                                               const std::string& commit);
 
   // -- versions -------------------------------------------------------------------------------------------
-  // Gives it the next number of its project. Idempotent per (project, cycle): a second call for the same cycle
-  // returns the number of the first.
+  // Gives it the next number of its project. Idempotent per (project, cycle): a second call for the same
+  // cycle returns the number of the first.
   [[nodiscard]] Result<int> add_version(const Version& version);
-  [[nodiscard]] Result<Version> version(const std::string& project, int number);  // not_found names the newest
+  [[nodiscard]] Result<Version> version(const std::string& project,
+                                        int number);  // not_found names the newest
   [[nodiscard]] Result<std::vector<Version>> versions(const std::string& project);  // newest first
-  [[nodiscard]] Result<std::optional<Version>> version_of_tree(const std::string& project, const std::string& tree);
+  [[nodiscard]] Result<std::optional<Version>> version_of_tree(const std::string& project,
+                                                               const std::string& tree);
   [[nodiscard]] Status set_version_state(const std::string& project, int number, VersionState state,
                                          const std::string& reason);
   [[nodiscard]] Result<std::vector<std::string>> projects();
-  // Every object that a version refers to; what gc keeps.
+  // Every object that a version refers to, and every patch that a cycle was asked to apply ("patch" in its
+  // plan); what gc keeps.
   [[nodiscard]] Result<std::vector<artifacts::ObjectId>> referenced_objects();
   // Forgets a version's outputs (the row stays: vN never changes meaning). gc calls it.
   [[nodiscard]] Status drop_outputs(const std::string& project, int number);
 
   // -- nightly --------------------------------------------------------------------------------------------
   struct Backoff {
-    int failures = 0;           // in a row
+    int failures = 0;  // in a row
     std::int64_t not_before_ms = 0;
   };
   [[nodiscard]] Result<Backoff> backoff(const std::string& project);
@@ -85,7 +89,8 @@ class History {
   [[nodiscard]] const os::Clock& clock() const { return *clock_; }
 
  private:
-  History(sqlite::Database database, const os::Clock& clock) : database_(std::move(database)), clock_(&clock) {}
+  History(sqlite::Database database, const os::Clock& clock)
+      : database_(std::move(database)), clock_(&clock) {}
   sqlite::Database database_;
   const os::Clock* clock_;
 };

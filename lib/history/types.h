@@ -14,8 +14,8 @@ namespace sb::history {
 // "c-118" and "v3" as people write them.
 [[nodiscard]] std::string cycle_name(std::int64_t cycle);
 [[nodiscard]] std::string version_name(int number);
-[[nodiscard]] Result<std::int64_t> parse_cycle(std::string_view text);   // "c-118" or "118"
-[[nodiscard]] Result<int> parse_version(std::string_view text);          // "v3" or "3"
+[[nodiscard]] Result<std::int64_t> parse_cycle(std::string_view text);  // "c-118" or "118"
+[[nodiscard]] Result<int> parse_version(std::string_view text);         // "v3" or "3"
 
 struct OutputFile {
   std::string path;  // relative to the version's folder, e.g. "bin/selfbuild"
@@ -70,20 +70,33 @@ struct Cycle {
   std::optional<std::int64_t> completed_ms;
   std::string test_results;
   std::string health_check_result;
-  std::string failure;          // one line: why status is failed
+  std::string failure;  // one line: why status is failed
   std::string rollback_reason;
-  std::string triggered_by;     // "cli:alice", "nightly", …
+  std::string triggered_by;  // "cli:alice", "nightly", …
 };
 
 // The journal's steps in the order of an update that goes well; then the ways it can end otherwise.
 // A record is durable before the act that it announces (building), or after the fact that it states (built).
 enum class Step {
-  planned, staging, staged, building, built, testing, tested, probing, probed,  // selfbuild
-  swapping, started, pointed, verifying, kept,                                  // conductor
-  done,                                                                         // selfbuild: nothing is left to do
-  rejected,       // selfbuild: a verdict says no; the live version was never touched
-  failed,         // either: an error; the live version was never touched, or is back
-  rolling_back, rolled_back,                                                    // conductor
+  planned,
+  staging,
+  staged,
+  building,
+  built,
+  testing,
+  tested,
+  probing,
+  probed,  // selfbuild
+  swapping,
+  started,
+  pointed,
+  verifying,
+  kept,      // conductor
+  done,      // selfbuild: nothing is left to do
+  rejected,  // selfbuild: a verdict says no; the live version was never touched
+  failed,    // either: an error; the live version was never touched, or is back
+  rolling_back,
+  rolled_back,  // conductor
 };
 
 struct JournalRecord {
@@ -98,5 +111,10 @@ struct JournalRecord {
 [[nodiscard]] std::string_view to_string(BuildStatus status);
 [[nodiscard]] std::string_view to_string(VersionState state);
 [[nodiscard]] std::string_view to_string(CycleKind kind);
+// The same words back. Any other word is ErrorKind::corrupt: only a damaged or foreign database holds one.
+[[nodiscard]] Result<Step> parse_step(std::string_view text);
+[[nodiscard]] Result<BuildStatus> parse_build_status(std::string_view text);
+[[nodiscard]] Result<VersionState> parse_version_state(std::string_view text);
+[[nodiscard]] Result<CycleKind> parse_cycle_kind(std::string_view text);
 
 }  // namespace sb::history

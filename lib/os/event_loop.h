@@ -1,10 +1,12 @@
-// EventLoop: one thread, callbacks for descriptors, timers and signals. Everything in the conductor runs on it.
-// A callback may add or remove any watch, also its own. Not thread-safe but for post() and stop().
+// EventLoop: one thread, callbacks for descriptors, timers and signals. Everything in the conductor runs on
+// it. A callback may add or remove any watch, also its own, but not destroy the loop. Not thread-safe but for
+// post() and stop().
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "base/result.h"
 #include "os/clock.h"
@@ -47,13 +49,17 @@ class EventLoop : public Timers {
  public:
   [[nodiscard]] static Result<std::unique_ptr<EventLoop>> make();
 
-  // Level-triggered; the descriptor stays the caller's and must stay open while watched.
+  // Level-triggered; the descriptor stays the caller's, blocking or not as it was, and must stay open while
+  // watched. Sockets, pipes, pidfds, terminals, eventfds. An empty Watch (and errno) for what cannot be
+  // waited for: a regular file, a closed descriptor. A hang-up or error calls both kinds. Any number of
+  // watches per descriptor.
   [[nodiscard]] virtual Watch on_readable(int fd, std::function<void()> callback) = 0;
   [[nodiscard]] virtual Watch on_writable(int fd, std::function<void()> callback) = 0;
-  // Blocks the signal for the process and delivers it here instead (signalfd).
+  // Blocks the signal for this thread and those it starts later, and delivers it here instead (signalfd); it
+  // stays blocked when the Watch has gone. Call it before starting threads.
   [[nodiscard]] virtual Result<Watch> on_signal(int signal, std::function<void(int)> callback) = 0;
   virtual void post(std::function<void()> callback) = 0;  // from any thread
-  virtual void run() = 0;                                 // until stop()
+  virtual void run() = 0;                                 // until stop(), also one that came before
   virtual void stop() = 0;                                // from any thread
 };
 

@@ -110,13 +110,13 @@ Status remove_tree(const fs::path& path) {
   if (code == std::errc::permission_denied) {
     // A read-only folder inside: give ourselves back the write bit, then try once more.
     std::error_code ignored;
+    fs::permissions(path, fs::perms::owner_all, fs::perm_options::add, ignored);
     for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, ignored), end;
          it != end; it.increment(ignored)) {
       if (it->is_directory(ignored) && !it->is_symlink(ignored)) {
         fs::permissions(it->path(), fs::perms::owner_all, fs::perm_options::add, ignored);
       }
     }
-    fs::permissions(path, fs::perms::owner_all, fs::perm_options::add, ignored);
     fs::remove_all(path, code);
   }
   if (code) return fail(errno_error(fmt::format("cannot remove {}", path.string()), code.value()));

@@ -5,6 +5,7 @@
 //   metadata: {name: hello}
 //   spec:
 //     branch: main                      # what nightly follows; default: the branch of HEAD
+//     schedule: "17 3 * * *"            # when the worker itself runs nightly (base/cron.h); default: never
 //     build:
 //       preset: release                 # or options: [-DCMAKE_BUILD_TYPE=Release]
 //       targets: [hello, hello_test]    # default: all
@@ -42,6 +43,7 @@ namespace sb::project {
 struct ProjectFile {
   std::string name;
   std::string branch;
+  std::string schedule;  // a cron expression, or empty
   struct {
     std::string preset;
     std::vector<std::string> options;

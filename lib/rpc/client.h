@@ -1,12 +1,13 @@
-// Client: blocking JSON-RPC 2.0 (https://www.jsonrpc.org/specification) to the conductor, over its Unix socket, one
-// JSON text per line. One call at a time; not thread-safe.
+// Client: blocking JSON-RPC 2.0 (https://www.jsonrpc.org/specification) to the conductor, over its Unix
+// socket, one JSON text per line. One call at a time; not thread-safe.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -19,9 +20,9 @@ class Client {
   // environment when nobody listens.
   [[nodiscard]] static Result<Client> connect(const std::filesystem::path& socket);
 
-  // Sends a request and waits for its answer. No timeout: no limit. A JSON-RPC error becomes an Error with the
-  // kind, what, while_doing and next that the server put into `data`. A lost connection, and a timeout, are
-  // ErrorKind::interrupted; after either the Client is of no more use.
+  // Sends a request and waits for its answer. No timeout: no limit. A JSON-RPC error becomes an Error with
+  // the kind, what, while_doing and next that the server put into `data`. A lost connection, and a timeout,
+  // are ErrorKind::interrupted; after either the Client is of no more use.
   [[nodiscard]] Result<Json> call(const std::string& method, const Json& params,
                                   std::optional<std::chrono::milliseconds> timeout = {});
   [[nodiscard]] int fd() const { return fd_.get(); }

@@ -1,11 +1,16 @@
-// Server: JSON-RPC 2.0 on a Unix socket, on the event loop. Mode 0600; a peer with another uid is turned away before
-// a byte of it is read. Lines above 4 MiB and JSON nested above 64 end the connection.
+// Server: JSON-RPC 2.0 on a Unix socket, on the event loop. Mode 0600; a peer with another uid is turned away
+// before a byte of it is read. Lines above 4 MiB and JSON nested above 64 are answered with an error and end
+// the connection; so does a peer that leaves 64 MiB of answers unread, or ends its sending. Batches are
+// refused. Answers above 4 MiB become an error. Handlers run on the loop and must not destroy the server.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+
+#include <sys/types.h>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -19,11 +24,12 @@ namespace sb::rpc {
 using ConnectionId = std::uint64_t;  // never reused while the server lives
 
 // Answers one request: at once or later, exactly once; copies share the one answer. Answering after the
-// connection has gone does nothing. A notification's answer goes nowhere.
+// connection has gone does nothing. A notification's answer goes nowhere. When all copies are dropped
+// unanswered, the peer gets an error of kind bug.
 class Reply {
  public:
-  explicit Reply(std::function<void(Result<Json>)> send) : send_(std::move(send)) {}
-  void operator()(Result<Json> result) const { send_(std::move(result)); }
+  explicit Reply(std::function<void(Result<Json>)> send);
+  void operator()(Result<Json> result) const;
 
  private:
   std::function<void(Result<Json>)> send_;
@@ -38,10 +44,13 @@ using Method = std::function<void(const Request&, Reply)>;
 
 class Server {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(os::EventLoop& loop, const std::filesystem::path& socket);
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(os::EventLoop& loop,
+                                                              const std::filesystem::path& socket);
   virtual ~Server() = default;
-  virtual void on(const std::string& method, Method handler) = 0;
-  virtual void on_disconnect(std::function<void(ConnectionId)> handler) = 0;  // leases end here
+  virtual void on(const std::string& method, Method handler) = 0;  // params: {} when the request has none
+  // Leases end here. Called from the loop, never from within an answer; every handler that was added is
+  // called.
+  virtual void on_disconnect(std::function<void(ConnectionId)> handler) = 0;
 };
 
 }  // namespace sb::rpc

@@ -10,7 +10,8 @@ namespace sb::sqlite {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
-// Turning a new file to WAL needs it alone, and SQLite answers BUSY without waiting when two processes try at once.
+// Turning a new file to WAL needs it alone, and SQLite answers BUSY without waiting when two processes try at
+// once.
 constexpr int kWalAttempts = 250;
 constexpr int kWalPauseMs = 20;
 
@@ -48,7 +49,8 @@ Status use_wal(Database& database) {
 
 // 0 when the component has no tables yet.
 Result<int> schema_version(Database& database, std::string_view component) {
-  SB_TRY(Statement table, database.prepare("SELECT 1 FROM sqlite_schema WHERE type='table' AND name='schema_version'"));
+  SB_TRY(Statement table,
+         database.prepare("SELECT 1 FROM sqlite_schema WHERE type='table' AND name='schema_version'"));
   SB_TRY(const bool known, table.step());
   if (!known) return 0;
   SB_TRY(Statement row, database.prepare("SELECT version FROM schema_version WHERE component=?1"));
@@ -64,15 +66,18 @@ Status apply(Database& database, std::string_view component, const Migration& mi
     SB_CHECK(database.execute(
         "CREATE TABLE IF NOT EXISTS schema_version(component TEXT PRIMARY KEY, version INTEGER NOT NULL)"));
     SB_CHECK(database.execute(migration.sql));
-    SB_TRY(Statement record, database.prepare("INSERT INTO schema_version(component, version) VALUES(?1, ?2) "
-                                              "ON CONFLICT(component) DO UPDATE SET version=excluded.version"));
+    SB_TRY(Statement record,
+           database.prepare("INSERT INTO schema_version(component, version) VALUES(?1, ?2) "
+                            "ON CONFLICT(component) DO UPDATE SET version=excluded.version"));
     return record.bind(1, component).bind(2, migration.number).run();
   });
 }
 
 }  // namespace
 
-void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
+void Database::Close::operator()(sqlite3* connection) const {
+  sqlite3_close_v2(connection);
+}
 
 Result<Database> Database::open(const std::filesystem::path& path) {
   sqlite3* connection = nullptr;
@@ -113,7 +118,8 @@ Status Database::migrate(std::string_view component, std::span<const Migration> 
 
 Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
-  const int code = sqlite3_prepare_v2(connection_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
+  const int code =
+      sqlite3_prepare_v2(connection_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
   if (code != SQLITE_OK) {
     return fail(sqlite_error(connection_.get(), code, "cannot prepare a statement")
                     .doing(fmt::format("preparing {}", sql)));
@@ -125,21 +131,26 @@ Result<Statement> Database::prepare(std::string_view sql) {
 Status Database::execute(std::string_view sql) {
   const std::string text(sql);  // sqlite3_exec wants a final zero
   const int code = sqlite3_exec(connection_.get(), text.c_str(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) return fail(sqlite_error(connection_.get(), code, "the database refused a statement"));
+  if (code != SQLITE_OK)
+    return fail(sqlite_error(connection_.get(), code, "the database refused a statement"));
   return {};
 }
 
 Status Database::transaction(const std::function<Status()>& work) {
-  // IMMEDIATE: waits for the write lock here, where waiting is safe; a read that is upgraded later would fail at
-  // once with BUSY_SNAPSHOT.
+  // IMMEDIATE: waits for the write lock here, where waiting is safe; a read that is upgraded later would fail
+  // at once with BUSY_SNAPSHOT.
   SB_CHECK(execute("BEGIN IMMEDIATE"));
   const OpenTransaction transaction(connection_.get());
   SB_CHECK(work());
   return execute("COMMIT");
 }
 
-std::int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(connection_.get()); }
+std::int64_t Database::last_insert_id() const {
+  return sqlite3_last_insert_rowid(connection_.get());
+}
 
-int Database::changes() const { return sqlite3_changes(connection_.get()); }
+int Database::changes() const {
+  return sqlite3_changes(connection_.get());
+}
 
 }  // namespace sb::sqlite

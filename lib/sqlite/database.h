@@ -62,8 +62,8 @@ class Database {
  public:
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& path);
 
-  // Brings the tables of one component up to date, each step in its own transaction. Refuses a database that a
-  // newer program has written (ErrorKind::conflict), and leaves it as it is.
+  // Brings the tables of one component up to date, each step in its own transaction. Refuses a database that
+  // a newer program has written (ErrorKind::conflict), and leaves it as it is.
   [[nodiscard]] Status migrate(std::string_view component, std::span<const Migration> migrations);
 
   [[nodiscard]] Result<Statement> prepare(std::string_view sql);

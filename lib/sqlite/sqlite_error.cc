@@ -10,9 +10,11 @@ ErrorKind kind_of(int code) {
   if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return ErrorKind::conflict;
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return ErrorKind::corrupt;
+    case SQLITE_NOTADB:
+      return ErrorKind::corrupt;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return ErrorKind::conflict;
+    case SQLITE_LOCKED:
+      return ErrorKind::conflict;
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
@@ -20,9 +22,12 @@ ErrorKind kind_of(int code) {
     case SQLITE_PERM:
     case SQLITE_NOLFS:
     case SQLITE_NOMEM:
-    case SQLITE_PROTOCOL: return ErrorKind::environment;
-    case SQLITE_INTERRUPT: return ErrorKind::interrupted;
-    default: return ErrorKind::bug;
+    case SQLITE_PROTOCOL:
+      return ErrorKind::environment;
+    case SQLITE_INTERRUPT:
+      return ErrorKind::interrupted;
+    default:
+      return ErrorKind::bug;
   }
 }
 

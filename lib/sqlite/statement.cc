@@ -1,5 +1,5 @@
-// Statement: binding, stepping and reading columns. An error of a bind is kept until the next step, so that binds
-// can be chained.
+// Statement: binding, stepping and reading columns. An error of a bind is kept until the next step, so that
+// binds can be chained.
 #include <sqlite3.h>
 
 #include "sqlite/database.h"
@@ -7,7 +7,9 @@
 
 namespace sb::sqlite {
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
 
 Statement& Statement::bind(int index, std::int64_t value) {
   return note(sqlite3_bind_int64(statement_.get(), index, value));
@@ -20,7 +22,9 @@ Statement& Statement::bind(int index, std::string_view value) {
       sqlite3_bind_text64(statement_.get(), index, bytes, value.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
-Statement& Statement::bind_null(int index) { return note(sqlite3_bind_null(statement_.get(), index)); }
+Statement& Statement::bind_null(int index) {
+  return note(sqlite3_bind_null(statement_.get(), index));
+}
 
 Statement& Statement::bind(int index, const std::optional<std::int64_t>& value) {
   return value ? bind(index, *value) : bind_null(index);
@@ -40,7 +44,8 @@ Result<bool> Statement::step() {
     return fail(sqlite_error(sqlite3_db_handle(statement_.get()), code, std::string(what))
                     .doing(std::string("running ") + sqlite3_sql(statement_.get())));
   };
-  if (bind_error_ != SQLITE_OK) return failed(std::exchange(bind_error_, SQLITE_OK), "cannot bind a parameter");
+  if (bind_error_ != SQLITE_OK)
+    return failed(std::exchange(bind_error_, SQLITE_OK), "cannot bind a parameter");
   const int code = sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
   // Reset at the end and after an error: it frees the read transaction, and lets the caller bind again.
@@ -60,7 +65,9 @@ Status Statement::run() {
   }
 }
 
-std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+std::int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
 
 std::string Statement::text(int column) const {
   // Text first, size second: the first call may convert, and so change the size.

@@ -1,10 +1,10 @@
 // StagePool: clean, disposable source trees of a repository, one per slot, that move from commit to commit by
 // touching only the files that differ, so that Ninja stays incremental.
 //
-// A slot is a real git worktree (its files under .git/worktrees are written by us, detached, locked), with the
-// source in slot-N/tree and the build folder in slot-N/build. The user's checkout, index and branches are never
-// touched; results are kept on refs/selfbuild/cycles/<cycle>. Hooks, filters, fsmonitor and submodules of the
-// repository never run. Files are written by tree_writer.h only.
+// A slot is a real git worktree (its files under .git/worktrees are written by us, detached, locked), with
+// the source in slot-N/tree and the build folder in slot-N/build. The user's checkout, index and branches are
+// never touched; results are kept on refs/selfbuild/cycles/<cycle>. Hooks, filters, fsmonitor and submodules
+// of the repository never run. Files are written by tree_writer.h only.
 #pragma once
 
 #include <filesystem>
@@ -14,48 +14,9 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "staging/repository.h"
 
 namespace sb::staging {
-
-// What a revision resolves to.
-struct Source {
-  std::string commit;   // 40 hex digits
-  std::string tree;     // 40 hex digits
-  std::string summary;  // first line of the commit message
-  std::string author;
-};
-
-// Opens the repository that contains a folder. Owns the libgit2 handle; one thread at a time.
-class Repository {
- public:
-  [[nodiscard]] static Result<Repository> open(const std::filesystem::path& inside);
-  Repository(Repository&&) noexcept;
-  Repository& operator=(Repository&&) noexcept;
-  ~Repository();
-
-  [[nodiscard]] std::filesystem::path root() const;    // the work tree
-  [[nodiscard]] std::filesystem::path git_dir() const;  // the common .git folder
-  // A revision as git-rev-parse(1) writes it. not_found names the nearest branch or tag.
-  [[nodiscard]] Result<Source> resolve(const std::string& revision) const;
-  [[nodiscard]] Result<std::string> read_blob(const std::string& tree, const std::string& path) const;  // not_found
-  [[nodiscard]] Result<std::string> head_branch() const;  // "main"; not_found when detached
-
-  // Applies a unified diff or a git-format-patch mail (or several in one file) to a commit, in the object
-  // database only, after path_rules.h has allowed every path; makes a commit of the result (author and message
-  // from the mail when there is one), and points refs/selfbuild/cycles/<cycle> at it.
-  // Errors: refused (a rule says no: names the rule and the path), conflict (does not apply: names file and hunk).
-  [[nodiscard]] Result<Source> apply_patch(const Source& base, std::string_view patch, std::int64_t cycle);
-  // Keeps an unpatched source alive on refs/selfbuild/cycles/<cycle> as well.
-  [[nodiscard]] Status keep(const Source& source, std::int64_t cycle);
-  [[nodiscard]] Status forget(std::int64_t cycle);  // deletes that ref
-
-  struct Handle;  // git_repository, for this folder's .cc files
-  [[nodiscard]] Handle& handle() const { return *handle_; }
-
- private:
-  explicit Repository(std::unique_ptr<Handle> handle);
-  std::unique_ptr<Handle> handle_;
-};
 
 // A slot that one cycle holds. The lock (flock on slot-N/lock) ends with the process.
 class Stage {
@@ -66,7 +27,7 @@ class Stage {
   struct Moved {
     int written = 0;
     int removed = 0;
-    bool recovered = false;  // the slot had been left dirty and was repaired first
+    bool recovered = false;          // the slot had been left dirty and was repaired first
     std::vector<std::string> notes;  // e.g. submodules that are not staged
   };
   [[nodiscard]] const Moved& moved() const { return moved_; }
@@ -85,8 +46,8 @@ class StagePool {
   StagePool(std::filesystem::path root, int slots) : root_(std::move(root)), slots_(slots) {}
 
   // Takes a free slot, the one that is nearest to the commit by what it holds now, and moves it there. A slot
-  // whose last move did not finish, or whose files were changed by somebody, is repaired: files that differ from
-  // the index by size or mtime are compared with their blob and rewritten; strangers are removed.
+  // whose last move did not finish, or whose files were changed by somebody, is repaired: files that differ
+  // from the index by size or mtime are compared with their blob and rewritten; strangers are removed.
   // conflict when every slot is taken.
   [[nodiscard]] Result<Stage> acquire(Repository& repository, const Source& source);
   // Removes the worktrees and their files that no cycle holds.

@@ -22,9 +22,11 @@ struct BoundSocket {
 // Port 0 takes a free one. conflict when the address is taken by somebody else.
 [[nodiscard]] Result<BoundSocket> bind_socket(const SocketSpec& spec);
 
-// Asks once and blocks for at most spec.timeout: http (by libcurl), tcp and command; the other kinds have nothing
-// to ask and are good. A socket's name in spec.address stands for its bound address. unhealthy says what came back.
-// Thread-safe.
+// Asks once and blocks for at most spec.timeout: http (by libcurl), tcp and command; the other kinds have
+// nothing to ask and are good. A socket's name in spec.address stands for its bound address. unhealthy says
+// what came back. A command finds the bound addresses in SELFBUILD_LISTEN_<NAME> ("127.0.0.1:43117"; the name
+// in capitals, other characters than letters and digits as "_"), since the candidate run has other ports than
+// the live service. Thread-safe.
 [[nodiscard]] Status probe_once(const ProbeSpec& spec, const std::vector<BoundSocket>& sockets,
                                 const std::filesystem::path& directory);
 
@@ -38,9 +40,13 @@ struct Notification {
 };
 [[nodiscard]] Notification parse_notification(std::string_view datagram);
 
-// The environment of a service: clean basics (PATH, LANG, HOME, USER), the spec's own, NOTIFY_SOCKET, WATCHDOG_USEC.
-[[nodiscard]] std::vector<std::string> service_environment(const ServiceSpec& spec, const std::string& notify_socket);
-// The command with argv[0] made absolute: relative to the version's folder.
-[[nodiscard]] std::vector<std::string> resolved_command(const ServiceSpec& spec, const std::filesystem::path& directory);
+// The environment of a service: clean basics (PATH, LANG, HOME, USER), the spec's own, NOTIFY_SOCKET,
+// WATCHDOG_USEC.
+[[nodiscard]] std::vector<std::string> service_environment(const ServiceSpec& spec,
+                                                           const std::string& notify_socket);
+// The command with argv[0] made absolute: relative to the version's folder. A bare name that is not there
+// ("sh") stays as it is, for PATH to find.
+[[nodiscard]] std::vector<std::string> resolved_command(const ServiceSpec& spec,
+                                                        const std::filesystem::path& directory);
 
 }  // namespace sb::supervise

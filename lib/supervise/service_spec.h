@@ -1,11 +1,12 @@
-// ServiceSpec: what a manifest of kind Service says. Written by people as YAML (lib/project reads it), sent to the
-// conductor and kept with every version as JSON.
+// ServiceSpec: what a manifest of kind Service says. Written by people as YAML (lib/project reads it), sent
+// to the conductor and kept with every version as JSON.
 #pragma once
 
 #include <chrono>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/result.h"
 
@@ -22,8 +23,8 @@ struct SocketSpec {
 struct ProbeSpec {
   enum class Kind { none, notify, http, tcp, command, watchdog };
   Kind kind = Kind::none;
-  std::string address;               // http, tcp: "127.0.0.1:8080" or the name of a socket above; "unix:/path"
-  std::string path = "/";            // http: 2xx and 3xx are healthy
+  std::string address;     // http, tcp: "127.0.0.1:8080" or the name of a socket above; "unix:/path"
+  std::string path = "/";  // http: 2xx and 3xx are healthy
   std::vector<std::string> command;  // command: exit 0 is healthy; run in the version's folder
   std::chrono::milliseconds interval{1000};
   std::chrono::milliseconds timeout{2000};
@@ -32,7 +33,8 @@ struct ProbeSpec {
 
 enum class SwapMode {
   overlap,      // the new one starts beside the old on the same sockets, then the old drains
-  drain_first,  // for services that cannot run twice: the backlog holds while the old one goes and the new one boots
+  drain_first,  // for services that cannot run twice: the backlog holds while the old one goes and the new
+                // one boots
 };
 
 struct ServiceSpec {
@@ -40,8 +42,8 @@ struct ServiceSpec {
   std::vector<std::string> command;      // argv[0] relative to the version's folder, or absolute
   std::vector<std::string> environment;  // "NAME=value" beyond the clean basics
   std::vector<SocketSpec> sockets;
-  ProbeSpec ready;    // none: ready as soon as it runs; notify: READY=1
-  ProbeSpec health;   // none: alive is healthy; watchdog: WATCHDOG=1 at least every interval
+  ProbeSpec ready;   // none: ready as soon as it runs; notify: READY=1
+  ProbeSpec health;  // none: alive is healthy; watchdog: WATCHDOG=1 at least every interval
   SwapMode swap = SwapMode::overlap;
   std::chrono::milliseconds start_timeout{10'000};  // until ready and healthy
   std::chrono::milliseconds drain_timeout{10'000};  // from SIGTERM to SIGKILL

@@ -1,5 +1,5 @@
-// Runs what proves a build: its test suite, and the candidate itself in isolation. A verdict is a value: a failing
-// suite is an expected outcome, not an Error.
+// Runs what proves a build: its test suite, and the candidate itself in isolation. A verdict is a value: a
+// failing suite is an expected outcome, not an Error.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ namespace sb::testrun {
 struct TestRequest {
   std::filesystem::path source;
   std::filesystem::path build;
-  std::vector<std::string> command;    // empty: CTest of the build folder; else any command, exit 0 is a pass
+  std::vector<std::string> command;  // empty: CTest of the build folder; else any command, exit 0 is a pass
   std::vector<std::string> ctest_arguments;  // e.g. {"-L", "unit"}
   sandbox::Envelope envelope;
   std::filesystem::path log;  // appended
@@ -36,7 +36,8 @@ struct Verdict {
   int failed = 0;
   int skipped = 0;
   std::vector<FailedTest> failures;
-  std::string reason;  // one line when not passed: "2 of 412 tests failed: A.b, C.d", "over its wall time of 10 min"
+  std::string
+      reason;  // one line when not passed: "2 of 412 tests failed: A.b, C.d", "over its wall time of 10 min"
   std::chrono::milliseconds took{0};
   sandbox::Grant grant;
   [[nodiscard]] std::string summary() const;  // "412 passed in 3.1 s", "2 of 412 failed"
@@ -56,9 +57,10 @@ struct ProbeRequest {
   std::filesystem::path log;
 };
 
-// The candidate run: starts the service's command in isolation (SELFBUILD_CANDIDATE=1; every socket replaced by a
-// fresh one on 127.0.0.1:0 or in a temporary folder; SELFBUILD_HOME, HOME and TMPDIR throw-away folders; an own
-// NOTIFY_SOCKET), waits until it is ready and healthy within start_timeout, asks its health once more, and stops it.
+// The candidate run: starts the service's command in isolation (SELFBUILD_CANDIDATE=1; every socket replaced
+// by a fresh one on 127.0.0.1:0 or in a temporary folder; SELFBUILD_HOME, HOME and TMPDIR throw-away folders;
+// an own NOTIFY_SOCKET), waits until it is ready and healthy within start_timeout, asks its health once more,
+// and stops it.
 [[nodiscard]] Result<Verdict> probe_candidate(const ProbeRequest& request, const LineSink& lines,
                                               const std::stop_token& stop = {});
 

@@ -47,6 +47,9 @@ Error verdict_error(ErrorKind kind, const testrun::Verdict& verdict) {
   return error;
 }
 
+// How many workers may try one cycle, each after the last one died of something.
+constexpr std::int64_t kMaxOwners = 5;
+
 class Stopwatch {
  public:
   explicit Stopwatch(const os::Clock& clock) : clock_(clock), begin_(clock.monotonic()) {}
@@ -102,7 +105,7 @@ Result<bool> UpdateCycle::run(const std::stop_token& stop) {
   const Action action = next_action(last ? std::optional(last->step) : std::nullopt);
   if (action == Action::nothing) return true;
   if (action == Action::run) {
-    const Status proved = prove(stop);
+    const Status proved = fence_ > kMaxOwners ? worn_out(last) : prove(stop);
     if (!proved) {
       if (proved.error().kind == ErrorKind::interrupted) return fail(proved.error());
       SB_CHECK(close_rejected(proved.error()));
@@ -110,6 +113,14 @@ Result<bool> UpdateCycle::run(const std::stop_token& stop) {
   }
   SB_CHECK(await_activation());
   return finish();
+}
+
+// A change that takes every worker down with it must not be tried for ever.
+Status UpdateCycle::worn_out(const std::optional<history::JournalRecord>& last) const {
+  return fail(ErrorKind::unhealthy,
+              fmt::format("{} workers ended one after the other while this cycle was at {}", kMaxOwners,
+                          last ? history::to_string(last->step) : "its beginning"),
+              "selfbuild log " + history::cycle_name(cycle_));
 }
 
 // The sentence of one update, up to the point where the conductor takes over.

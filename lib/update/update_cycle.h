@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -40,6 +41,7 @@ class UpdateCycle {
     staging::Source source;        // patch applied
   };
 
+  Status worn_out(const std::optional<history::JournalRecord>& last) const;
   Status prove(const std::stop_token& stop);  // plan … probed, then hand over; or why not
   Result<Plan> plan();
   Status apply(Plan& plan);

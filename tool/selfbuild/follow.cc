@@ -98,9 +98,11 @@ class Follower {
     for (const history::JournalRecord& record : journal) {
       if (record.seq <= seen_) continue;
       seen_ = record.seq;
-      line_.clear();
+      line_.finish();
       if (record.step != history::Step::done) Console::say(cut(sentence(record), width()));
       if (record.step == history::Step::done) return true;
+      const std::string limits = unenforced_limits(record);
+      if (!limits.empty()) Console::say(fmt::format("{:<13}{}", "limits", limits));
     }
     return false;
   }
@@ -110,10 +112,10 @@ class Follower {
       const Json event = parse_json(text).value_or(Json::object());
       const std::string kind = json_string_or(event, "event", "").value_or("");
       if (kind == "say") {
-        line_.clear();
+        line_.finish();
         Console::say(json_string_or(event, "text", "").value_or(""));
       } else if (kind == "build") {
-        line_.show({.phase = json_string_or(event, "phase", "").value_or("") == "configuring"
+        line_.update({.phase = json_string_or(event, "phase", "").value_or("") == "configuring"
                                  ? build::Progress::Phase::configuring
                                  : build::Progress::Phase::building,
                     .done = static_cast<int>(json_integer_or(event, "done", 0).value_or(0)),

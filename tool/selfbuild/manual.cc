@@ -23,7 +23,9 @@ std::string left_column(const CLI::Option& option) {
   for (const std::string& name : option.get_snames()) names.push_back("-" + name);
   for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
   std::string text = join(names, ", ");
-  if (option.get_type_size() != 0 && !option.get_type_name().empty()) text += " " + option.get_type_name();
+  // CLI11 appends its validators to the type: "N:INT in [1 - 9]".
+  const std::string type = option.get_type_name().substr(0, option.get_type_name().find(':'));
+  if (option.get_type_size() != 0 && !type.empty()) text += " " + type;
   return text;
 }
 
@@ -49,9 +51,18 @@ std::string entry(int indent, const std::string& word, const std::string& meanin
   return fmt::format("{}{}\n{}", blanks, word, paragraph(std::string(kLeft, ' '), meaning, kColumns));
 }
 
+// Positionals first, --help last.
+std::vector<const CLI::Option*> in_reading_order(const CLI::App& command) {
+  std::vector<const CLI::Option*> options = command.get_options();
+  std::ranges::stable_sort(options, {}, [](const CLI::Option* option) {
+    return !option->nonpositional() ? 0 : option->check_lname("help") ? 2 : 1;
+  });
+  return options;
+}
+
 std::string option_lines(const CLI::App& command, int indent) {
   std::string text;
-  for (const CLI::Option* option : command.get_options()) {
+  for (const CLI::Option* option : in_reading_order(command)) {
     // Every page would say it of every subcommand again.
     if (indent > 2 && option->check_lname("help")) continue;
     std::string meaning = option->get_description();

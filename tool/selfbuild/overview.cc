@@ -38,7 +38,7 @@ std::int64_t number(const Json& object, std::string_view key) {
   return json_integer_or(object, key, 0).value_or(0);
 }
 
-Json list_of(const std::optional<Json>& status, const char* key) {
+Json list_of(const std::shared_ptr<const Json>& status, const char* key) {
   if (!status || !status->is_object()) return Json::array();
   const auto found = status->find(key);
   return found != status->end() && found->is_array() ? *found : Json::array();
@@ -146,7 +146,7 @@ Result<Overview> look(Program& program) {
   update::ConductorLink link(*home);
   Result<Json> status = link.call_once("conductor.status", Json::object());
   if (status) {
-    overview.conductor = std::move(*status);
+    overview.conductor = std::make_shared<const Json>(std::move(*status));
   } else {
     overview.conductor_problem = status.error().what;
   }

@@ -1,6 +1,7 @@
 // What `selfbuild status` knows at one moment: of the conductor, when it answers, and of history in any case.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,8 +26,8 @@ struct Overview {
   };
   std::vector<Project> projects;
   std::vector<Open> open;            // oldest first
-  std::optional<Json> conductor;     // conductor.status; nothing when it does not answer
-  std::string conductor_problem;     // one line, then
+  std::shared_ptr<const Json> conductor;  // conductor.status; null when it does not answer
+  std::string conductor_problem;          // one line, then
 };
 
 [[nodiscard]] Result<Overview> look(Program& program);

@@ -29,6 +29,14 @@ std::string duration(const Json& detail, std::string_view key) {
   return human_duration(milliseconds(number(detail, key)));
 }
 
+std::string joined(const Json& detail, const char* key) {
+  std::vector<std::string> words;
+  for (const Json& word : detail.value(key, Json::array())) {
+    if (word.is_string()) words.push_back(word.get<std::string>());
+  }
+  return join(words, ", ");
+}
+
 std::string version_or_none(std::int64_t version) {
   return version > 0 ? history::version_name(static_cast<int>(version)) : "none";
 }
@@ -61,6 +69,9 @@ std::string what_happened(const JournalRecord& record, const Json& detail) {
     case Step::probed: return fmt::format("ready and healthy in {}", duration(detail, "ms"));
     case Step::swapping:
       return fmt::format("{} to {}", version_or_none(number(detail, "from")), version_or_none(number(detail, "to")));
+    case Step::started: return joined(detail, "services") + " ready and healthy";
+    case Step::pointed: return version_or_none(number(detail, "version")) + " is live";
+    case Step::verifying: return "for " + duration(detail, "probation_ms");
     case Step::done: return text(detail, "outcome");
     case Step::rejected:
     case Step::failed: {
@@ -76,6 +87,18 @@ std::string what_happened(const JournalRecord& record, const Json& detail) {
     }
   }
 }
+
+}  // namespace
+
+std::string unenforced_limits(const JournalRecord& record) {
+  const Json detail = detail_of(record);
+  const Json limits = detail.value("limits", Json(nullptr));
+  const std::string line = limits.is_string() ? limits.get<std::string>() : joined(detail, "limits");
+  const bool weak = line.find("advisory") != std::string::npos || line.find("unavailable") != std::string::npos;
+  return weak ? line : "";
+}
+
+namespace {
 
 const JournalRecord* find(const std::vector<JournalRecord>& journal, Step step) {
   // The newest: a cycle that was interrupted has some steps more than once.

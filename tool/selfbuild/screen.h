@@ -15,6 +15,9 @@ namespace sb::tool {
 // "built        3 of 214 edges in 8.1 s": the step, padded, and what its detail says.
 [[nodiscard]] std::string sentence(const history::JournalRecord& record);
 
+// The account of limits (sandbox::to_line) of a record whose run had some that this host could not enforce; else empty.
+[[nodiscard]] std::string unenforced_limits(const history::JournalRecord& record);
+
 // Where the time of a cycle went, from its journal. Milliseconds.
 struct Timings {
   std::int64_t stage = 0;

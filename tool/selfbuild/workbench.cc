@@ -35,8 +35,8 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
                                     .log = log};
   build::ProgressLine line(stderr, program.console().err_is_terminal, program.console().columns);
   Result<build::BuildReport> report =
-      build::build(request, [&](const build::Progress& progress) { line.show(progress); });
-  line.clear();
+      build::build(request, [&](const build::Progress& progress) { line.update(progress); });
+  line.finish();
   if (!report) {
     if (report.error().next.empty()) report.error().next = "less " + log.string();
     return fail(std::move(report.error()));

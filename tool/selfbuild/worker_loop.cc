@@ -8,10 +8,12 @@
 
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "os/process.h"
+#include "tool/selfbuild/scheduler.h"
 #include "update/conductor_link.h"
 #include "update/update_cycle.h"
 
@@ -93,6 +95,7 @@ Result<int> run_worker(Program& program) {
   if (!os::environment_variable("SELFBUILD_CANDIDATE").empty()) {
     while (true) ::pause();  // being probed; Pulse ends the process
   }
+  std::thread(run_scheduler, std::cref(*home), std::cref(program.clock())).detach();  // as long as the process
   SB_CHECK(work(program, *home, *past));
   return kDone;
 }

@@ -23,9 +23,10 @@ Result<int> print_status(Program& program, update::ConductorLink& conductor) {
     Console::json(*status);
     return kDone;
   }
-  Console::data(fmt::format("conductor   running, pid {}\n", status->value("pid", 0)));
+  Console::data(fmt::format("the conductor runs, pid {}\n", status->value("pid", 0)));
   for (const Json& service : status->value("services", Json::array())) {
-    Console::data(fmt::format("{:<12}{}, pid {}\n", service.value("name", ""), service.value("state", ""), service.value("pid", 0)));
+    Console::data(fmt::format("  {:<16} {:<9} pid {}\n", service.value("name", ""), service.value("state", ""),
+                              service.value("pid", 0)));
   }
   return kDone;
 }

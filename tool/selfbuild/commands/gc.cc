@@ -254,7 +254,7 @@ void add_gc(Program& program) {
       [&program, options] { return run(program, *options); });
   command.add_option("--keep", options->keep, "How many of the newest versions stay")
       ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command.add_flag("--dry-run", options->dry_run, "Only say what would go");
   command.add_flag("--stages", options->stages, "Remove the worktrees and build folders, too");

@@ -113,11 +113,11 @@ void add_history(Program& program) {
        .changes = "nothing",
        .exits = {kDone, kRefused, kUsage, kUnavailable}},
       [&program, options] { return run(program, *options); });
-  command.add_option("--project", options->project, "The project, when not the one around the current folder")
+  command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   command.add_option("--limit", options->limit, "At most so many attempts")
       ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   program.add_json_option(command);
 }

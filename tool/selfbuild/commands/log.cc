@@ -51,9 +51,9 @@ void add_log(Program& program) {
        .exits = {kDone, kRefused, kUsage, kUnavailable}},
       [&program, options] { return run(program, *options); });
   CLI::Option* cycle =
-      command.add_option("CYCLE", options->cycle, "A cycle, like c-12; the newest without it")->type_name("");
+      command.add_option("CYCLE", options->cycle, "A cycle, like c-12 (default: the newest)")->type_name("");
   command.add_flag("--failed", options->failed, "The newest that failed or was rolled back")->excludes(cycle);
-  command.add_option("--project", options->project, "The project, when not the one around the current folder")
+  command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   program.add_json_option(command);
 }

@@ -104,7 +104,7 @@ void add_show(Program& program) {
        .exits = {kDone, kRefused, kUsage, kUnavailable}},
       [&program, options] { return run(program, *options); });
   command.add_option("VERSION", options->version, "A version, like v3")->required()->type_name("");
-  command.add_option("--project", options->project, "The project, when not the one around the current folder")
+  command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   program.add_json_option(command);
 }

@@ -1,0 +1,236 @@
+// The way forward: swap → verify → keep. The way back is in activation_rollback.cc.
+#include "activation/activation_cycle.h"
+
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+
+namespace sb::activation {
+
+using history::BuildStatus;
+using history::VersionState;
+
+Status ActivationCycle::begin() {
+  // Before the first process is started: after a crash this record alone says what was going to happen.
+  SB_CHECK(record(history::Step::swapping, to_json(plan_),
+                  {.status = BuildStatus::swapping, .version = plan_.to.version}));
+  later([this] { nothing_to_do() ? keep() : start_new(0); });
+  return {};
+}
+
+void ActivationCycle::resume(const Step& step, history::Step last) {
+  step_ = last;
+  around_.log(fmt::format("cycle {}: interrupted swap of {} to {}: {}", history::cycle_name(plan_.to.cycle),
+                          plan_.to.project, version_name(), to_string(step.kind)));
+  switch (step.kind) {
+    case Step::Kind::redo_swap:
+      ++plan_.attempt;
+      if (const Status begun = record(history::Step::swapping, to_json(plan_)); !begun)
+        return give_up(begun.error());
+      for (const supervise::ServiceSpec& spec : plan_.to.services) {
+        // Already drained: the old one is not to come up for the moment in between.
+        supervise::Service* service = around_.supervisor.find(spec.name);
+        if (service != nullptr && spec.swap == supervise::SwapMode::drain_first) service->hold();
+      }
+      return drop_all_incoming([this] { start_new(0); });
+    case Step::Kind::give_up:
+      return give_up(make_error(ErrorKind::interrupted, step.cause));
+    case Step::Kind::verify:
+      if (last == history::Step::swapping || last == history::Step::started) {
+        note(record(history::Step::pointed,
+                    {{"version", plan_.to.version}, {"text", "the pointer had moved"}}));
+      }
+      deadline_ms_ = step.until_ms;
+      return drain_old();
+    case Step::Kind::roll_back:
+      return drop_all_incoming([this, cause = step.cause] { roll_back("", cause); });
+    case Step::Kind::nothing:
+    case Step::Kind::close:
+      return;
+  }
+}
+
+void ActivationCycle::start_new(std::size_t index) {
+  if (index == plan_.to.services.size()) return point();
+  const supervise::Deployment next = plan_.deployments()[index];
+  const Result<supervise::Service*> service = around_.supervisor.ensure(next, /*wanted=*/false);
+  if (!service) return give_up(service.error());
+  (*service)->bring_up(next, [this, index, name = next.spec.name](const Status& up) {
+    if (up) return start_new(index + 1);
+    sick_service_ = name;
+    give_up(Error(up.error()).doing(fmt::format("waiting for service {} to become ready and healthy", name)));
+  });
+}
+
+void ActivationCycle::point() {
+  Json running = Json::array();
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    // The first one may have died while the last one started.
+    const std::string trouble = around_.supervisor.find(spec.name)->incoming_trouble();
+    if (!trouble.empty()) {
+      sick_service_ = spec.name;
+      return give_up(make_error(ErrorKind::unhealthy, fmt::format("service {}: {}", spec.name, trouble)));
+    }
+    running.push_back(spec.name);
+  }
+  if (const Status started = record(history::Step::started, {{"services", std::move(running)}}); !started) {
+    return give_up(started.error());
+  }
+  Status pointed = os::make_folders(around_.home.project(plan_.to.project));
+  if (pointed)
+    pointed = around_.files.point_durably(around_.home.pointer(plan_.to.project), plan_.pointer_after());
+  if (!pointed) return give_up(Error(pointed.error()).doing("moving the pointer to " + version_name()));
+  note(record(history::Step::pointed, {{"version", plan_.to.version}}));
+  drain_old();
+}
+
+void ActivationCycle::drain_old() {
+  // One more than there are answers to come, so that none of them is the last before all were asked for.
+  auto open = std::make_shared<std::size_t>(1);
+  const auto one_less = [this, open] {
+    if (--*open == 0 && !going_back_) later([this] { verify(); });
+  };
+  for (const supervise::Deployment& next : plan_.deployments()) {
+    const Result<supervise::Service*> found = around_.supervisor.ensure(next, /*wanted=*/true);
+    if (!found) return roll_back(next.spec.name, one_line(found.error()));
+    supervise::Service* service = *found;
+    ++*open;
+    if (service->incoming_is(next)) {
+      service->commit(one_less);
+    } else {
+      one_less();  // resumed after the commit
+    }
+    service->watch([this, name = next.spec.name](const std::string& cause) { roll_back(name, cause); });
+  }
+  for (const SwapPlan::Before& old : plan_.before) {
+    supervise::Service* service = around_.supervisor.find(old.deployment.spec.name);
+    if (service == nullptr || plan_.continues(old.deployment.spec.name)) continue;
+    ++*open;
+    service->stop(one_less);
+  }
+  one_less();
+}
+
+void ActivationCycle::verify() {
+  if (going_back_) return;
+  if (plan_.to.services.empty()) return keep();  // nothing runs that could turn ill
+  const std::int64_t until = deadline_ms_ != 0 ? deadline_ms_ : now_ms() + plan_.probation().count();
+  note(record(history::Step::verifying,
+              {{"deadline_ms", until}, {"probation_ms", plan_.probation().count()}}));
+  watch_until(until);
+}
+
+void ActivationCycle::watch_until(std::int64_t deadline_ms) {
+  deadline_ms_ = deadline_ms;
+  const os::Milliseconds left(std::max<std::int64_t>(0, deadline_ms - now_ms()));
+  timer_ = around_.timers.after(left, [this] {
+    // An adopted instance may not have answered its first health check yet; if it never does, it is ill.
+    for (const supervise::ServiceSpec& spec : plan_.to.services) {
+      if (!around_.supervisor.find(spec.name)->live_is_up()) return watch_until(now_ms() + 20);
+    }
+    keep();
+  });
+}
+
+void ActivationCycle::keep() {
+  if (going_back_) return;
+  const std::string health = nothing_to_do() && step_ == history::Step::swapping
+                                 ? fmt::format("{} is live already", version_name())
+                                 : health_summary();
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    supervise::Service* service = around_.supervisor.find(spec.name);
+    service->unwatch();
+    service->close_unused_sockets();
+  }
+  for (const SwapPlan::Before& old : plan_.before) {
+    if (!plan_.continues(old.deployment.spec.name)) around_.supervisor.remove(old.deployment.spec.name);
+  }
+  note(around_.history.set_version_state(plan_.to.project, plan_.to.version, VersionState::known_good, ""));
+  end(history::Step::kept, {{"version", plan_.to.version}, {"health", health}},
+      {.status = BuildStatus::completed, .health_check_result = health, .completed = true},
+      Outcome{.outcome = "kept", .cause = {}});
+}
+
+void ActivationCycle::end(history::Step step, Json detail, const history::History::Change& change,
+                          const Outcome& outcome) {
+  note(record(step, detail, change));
+  // Nobody else closes a cycle that has no task.
+  if (kind_ != history::CycleKind::update) {
+    note(record(history::Step::done, {{"outcome", outcome.outcome}, {"kept", outcome.outcome == "kept"}}));
+  }
+  around_.log(fmt::format("cycle {}: {} of {} {}{}", history::cycle_name(plan_.to.cycle), version_name(),
+                          plan_.to.project, outcome.outcome,
+                          outcome.cause.empty() ? "" : fmt::format(" ({})", outcome.cause)));
+  later([this, outcome] { ended_(outcome); });
+}
+
+Status ActivationCycle::record(history::Step step, const Json& detail,
+                               const history::History::Change& change) {
+  const Result<std::int64_t> seq =
+      around_.history.append(plan_.to.cycle, step, dump_json(detail), change, /*fence=*/0);
+  if (!seq) return fail(seq.error());
+  step_ = step;
+  return {};
+}
+
+void ActivationCycle::note(const Status& status) const {
+  if (!status) around_.log(one_line(status.error()));
+}
+
+void ActivationCycle::later(std::function<void()> next) {
+  later_ = around_.timers.after(os::Milliseconds(0), std::move(next));
+}
+
+void ActivationCycle::drop_all_incoming(std::function<void()> next) {
+  auto open = std::make_shared<std::size_t>(1);
+  const auto one_less = [this, open, next = std::move(next)] {
+    if (--*open == 0) later(next);
+  };
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    supervise::Service* service = around_.supervisor.find(spec.name);
+    if (service == nullptr) continue;
+    ++*open;
+    service->drop_incoming(one_less);
+  }
+  one_less();
+}
+
+bool ActivationCycle::nothing_to_do() const {
+  if (plan_.pointer_before != plan_.pointer_after()) return false;
+  for (const SwapPlan::Before& old : plan_.before) {
+    if (!plan_.continues(old.deployment.spec.name)) return false;
+  }
+  for (const supervise::Deployment& next : plan_.deployments()) {
+    const supervise::Service* service = around_.supervisor.find(next.spec.name);
+    if (service == nullptr || !service->live_is_up()) return false;
+    const supervise::Deployment& live = service->deployment();
+    if (live.version != next.version || live.directory != next.directory || live.project != next.project ||
+        supervise::to_json(live.spec) != supervise::to_json(next.spec)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string ActivationCycle::health_summary() const {
+  if (plan_.to.services.empty()) return "no services to watch";
+  std::vector<std::string> parts;
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    const supervise::Service* service = around_.supervisor.find(spec.name);
+    const int checks = service == nullptr ? 0 : service->checks_passed();
+    std::string part =
+        fmt::format("{} for {}", checks > 0 ? "healthy" : "up", human_duration(plan_.probation()));
+    if (checks > 0) part += fmt::format(", {} probe{}", checks, checks == 1 ? "" : "s");
+    parts.push_back(plan_.to.services.size() == 1 ? part : fmt::format("{}: {}", spec.name, part));
+  }
+  return join(parts, "; ");
+}
+
+std::string ActivationCycle::version_name() const {
+  return history::version_name(plan_.to.version);
+}
+
+}  // namespace sb::activation

@@ -1,0 +1,168 @@
+// The way back: before the pointer moved (failed; the old version was live all the time), and after
+// (rolled_back).
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "activation/activation_cycle.h"
+#include "base/text.h"
+
+namespace sb::activation {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t kLogLines = 12;
+
+// An adopted one has yet to show that it is well; if it does not, it is restarted like any other.
+bool runs(const supervise::Service& service, const supervise::Deployment& deployment) {
+  return service.live_runs() && service.deployment().version == deployment.version &&
+         service.deployment().directory == deployment.directory;
+}
+
+Status set_pointer(os::FileSystem& files, const fs::path& pointer, const std::string& text) {
+  if (!text.empty()) return files.point_durably(pointer, text);
+  std::error_code code;
+  fs::remove(pointer, code);
+  if (code) return fail(errno_error(fmt::format("cannot remove {}", pointer.string()), code.value()));
+  return {};
+}
+
+}  // namespace
+
+void ActivationCycle::give_up(const Error& error) {
+  if (std::exchange(going_back_, true)) return;
+  cause_ = one_line(error);
+  // A failed move may have moved it all the same (the rename went well, the fsync did not).
+  const fs::path pointer = around_.home.pointer(plan_.to.project);
+  const Result<fs::path> now = os::read_link(pointer);
+  if (now && *now == plan_.pointer_after() && plan_.pointer_before != plan_.pointer_after()) {
+    note(set_pointer(around_.files, pointer, plan_.pointer_before));
+  }
+  later([this, error] { put_old_back(0, "", error); });
+}
+
+void ActivationCycle::put_old_back(std::size_t index, std::string trouble, const Error& error) {
+  if (index < plan_.to.services.size()) {
+    const std::string name = plan_.to.services[index].name;
+    supervise::Service* service = around_.supervisor.find(name);
+    if (service == nullptr) return put_old_back(index + 1, std::move(trouble), error);
+    if (plan_.before_of(name) == nullptr) {
+      return service->drop_incoming([this, index, trouble, error, name] {
+        around_.supervisor.remove(name);
+        put_old_back(index + 1, trouble, error);
+      });
+    }
+    return service->abandon([this, index, trouble, error](const Status& back) {
+      put_old_back(index + 1, back ? trouble : one_line(back.error()), error);
+    });
+  }
+  // Its words come first, since they are what a reader looks for; the conductor's own follow.
+  Json detail =
+      verdict(fmt::format("{} did not go into service: {}", version_name(), error.what), sick_service_);
+  detail["while_doing"] = error.while_doing;
+  detail["expected"] = error.expected;
+  detail["found"] = error.found;
+  if (!trouble.empty()) detail["trouble"] = "the old version did not come up again: " + trouble;
+  end(history::Step::failed, std::move(detail),
+      {.status = history::BuildStatus::failed,
+       .health_check_result = cause_,
+       .failure = cause_,
+       .completed = true},
+      Outcome{.outcome = "failed",
+              .cause = trouble.empty() ? cause_ : cause_ + "; and the old version: " + trouble});
+}
+
+void ActivationCycle::roll_back(const std::string& service, const std::string& cause) {
+  if (std::exchange(going_back_, true)) return;  // at most one, whatever else turns ill
+  cause_ = service.empty() ? cause : fmt::format("service {}: {}", service, cause);
+  sick_service_ = service;
+  timer_.reset();
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    supervise::Service* one = around_.supervisor.find(spec.name);
+    if (one == nullptr) continue;
+    one->unwatch();
+    one->hold();  // the sick version is not to be started again
+  }
+  note(record(history::Step::rolling_back, {{"cause", cause_}, {"service", service}, {"to", plan_.from}}));
+  later([this] { start_old(0); });
+}
+
+void ActivationCycle::start_old(std::size_t index) {
+  if (index == plan_.before.size()) return point_back();
+  const SwapPlan::Before& old = plan_.before[index];
+  const std::string& name = old.deployment.spec.name;
+  const Result<supervise::Service*> found = around_.supervisor.ensure(old.deployment, /*wanted=*/false);
+  if (!found) {
+    old_trouble_ = one_line(found.error());
+    return start_old(index + 1);
+  }
+  supervise::Service* service = *found;
+  if (!old.wanted || runs(*service, old.deployment)) return start_old(index + 1);  // stopped, or back already
+  service->bring_up(old.deployment, [this, index, name](const Status& up) {
+    if (!up) old_trouble_ = fmt::format("service {}: {}", name, one_line(up.error()));
+    later([this, index] { start_old(index + 1); });
+  });
+}
+
+void ActivationCycle::point_back() {
+  const Status pointed =
+      set_pointer(around_.files, around_.home.pointer(plan_.to.project), plan_.pointer_before);
+  if (!pointed) old_trouble_ += (old_trouble_.empty() ? "" : "; ") + one_line(pointed.error());
+
+  auto open = std::make_shared<std::size_t>(1);
+  const auto one_less = [this, open] {
+    if (--*open > 0) return;
+    Json detail = verdict(fmt::format("{} was taken back: {}", version_name(), cause_), sick_service_);
+    if (!old_trouble_.empty())
+      detail["trouble"] = "the old version does not run well either: " + old_trouble_;
+    note(around_.history.set_version_state(plan_.to.project, plan_.to.version,
+                                           history::VersionState::rolled_back, cause_));
+    const std::string whole =
+        old_trouble_.empty() ? cause_ : fmt::format("{}; the old version: {}", cause_, old_trouble_);
+    end(history::Step::rolled_back, std::move(detail),
+        {.status = history::BuildStatus::rolled_back,
+         .health_check_result = cause_,
+         .rollback_reason = whole,
+         .completed = true},
+        Outcome{.outcome = "rolled_back", .cause = whole});
+  };
+  for (const SwapPlan::Before& old : plan_.before) {
+    supervise::Service* service = around_.supervisor.find(old.deployment.spec.name);
+    if (service == nullptr) continue;
+    if (service->incoming_is(old.deployment) && service->incoming_trouble().empty()) {
+      service->commit([] {});  // the sick one drains on its own time
+    } else if (old.wanted && runs(*service, old.deployment)) {
+      service->abandon([](const Status&) {});  // only lets go of it
+    } else {
+      service->settle_on(old.deployment, old.wanted);
+    }
+  }
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    supervise::Service* service = around_.supervisor.find(spec.name);
+    if (service == nullptr || plan_.before_of(spec.name) != nullptr) continue;
+    ++*open;
+    service->stop([this, name = spec.name, one_less] {
+      around_.supervisor.remove(name);
+      one_less();
+    });
+  }
+  one_less();
+}
+
+Json ActivationCycle::verdict(const std::string& what, const std::string& service) const {
+  std::string log;
+  if (!service.empty()) {
+    log = last_lines(os::read_file(around_.home.service(service) / "log").value_or(""), kLogLines);
+  }
+  return {{"kind", to_string(ErrorKind::unhealthy)},
+          {"what", what},
+          {"cause", cause_},
+          {"service", service},
+          {"log", log},
+          {"live", plan_.from},
+          {"next", "selfbuild explain " + history::cycle_name(plan_.to.cycle)}};
+}
+
+}  // namespace sb::activation

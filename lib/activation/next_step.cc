@@ -1,0 +1,107 @@
+#include "activation/next_step.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+
+namespace sb::activation {
+namespace {
+
+using Kind = Step::Kind;
+using Pointer = Observed::Pointer;
+
+Step roll_back(std::string cause) {
+  return {.kind = Kind::roll_back, .until_ms = 0, .cause = std::move(cause)};
+}
+
+// Nothing was pointed at the new version: the old one is live, whatever was started.
+Step redo(const JournalState& journal) {
+  if (journal.attempts < kMaxAttempts) return {.kind = Kind::redo_swap};
+  return {.kind = Kind::give_up, .until_ms = 0, .cause = "the conductor died in every attempt to swap"};
+}
+
+// A verdict needs somebody who watched: time in which there was no conductor does not count as probation.
+Step verify(const JournalState& journal, const Observed& observed) {
+  if (!observed.new_runs) return roll_back("it ended while the conductor was away");
+  const bool watched_before = journal.last == history::Step::verifying;
+  if (watched_before && observed.now_ms <= journal.deadline_ms) {
+    return {.kind = Kind::verify, .until_ms = journal.deadline_ms};
+  }
+  if (watched_before && journal.verifications >= kMaxVerifications) {
+    return roll_back("no verdict by the deadline: the conductor died in every probation");
+  }
+  return {.kind = Kind::verify, .until_ms = observed.now_ms + observed.probation_ms};
+}
+
+}  // namespace
+
+JournalState read_journal(history::CycleKind kind, const std::vector<history::JournalRecord>& journal) {
+  JournalState state;
+  state.kind = kind;
+  for (const history::JournalRecord& record : journal) {
+    state.last = record.step;
+    const Json detail = parse_json(record.detail).value_or(Json::object());
+    if (record.step == history::Step::swapping) ++state.attempts;
+    if (record.step == history::Step::verifying) {
+      ++state.verifications;
+      state.deadline_ms = json_integer_or(detail, "deadline_ms", 0).value_or(0);
+    }
+    if (record.step == history::Step::rolling_back)
+      state.cause = json_string_or(detail, "cause", "").value_or("");
+  }
+  return state;
+}
+
+std::string_view to_string(Step::Kind kind) {
+  switch (kind) {
+    case Kind::nothing:
+      return "nothing";
+    case Kind::give_up:
+      return "give_up";
+    case Kind::redo_swap:
+      return "redo_swap";
+    case Kind::verify:
+      return "verify";
+    case Kind::roll_back:
+      return "roll_back";
+    case Kind::close:
+      return "close";
+  }
+  return "nothing";
+}
+
+Step next_step(const JournalState& journal, const Observed& observed) {
+  if (!journal.last) return {};
+  const bool ours = journal.kind != history::CycleKind::update;  // no worker will close it
+  switch (*journal.last) {
+    case history::Step::planned:
+      // Whoever asked was told nothing yet, so nothing is owed.
+      return ours ? Step{.kind = Kind::give_up,
+                         .until_ms = 0,
+                         .cause = "the conductor died before the swap began"}
+                  : Step{};
+    case history::Step::swapping:
+    case history::Step::started:
+      // Trust the pointer: it may have moved without its record.
+      if (observed.pointer != Pointer::after || (observed.same && !observed.new_runs)) return redo(journal);
+      return verify(journal, observed);
+    case history::Step::pointed:
+    case history::Step::verifying:
+      if (observed.pointer != Pointer::after) {
+        return roll_back("the pointer was moved by somebody else");
+      }
+      return verify(journal, observed);
+    case history::Step::rolling_back:
+      return roll_back(journal.cause);
+    case history::Step::kept:
+    case history::Step::rolled_back:
+    case history::Step::failed:
+      return ours ? Step{.kind = Kind::close} : Step{};
+    default:
+      return {};  // selfbuild's steps, and `done`
+  }
+}
+
+}  // namespace sb::activation

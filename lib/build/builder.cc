@@ -1,0 +1,53 @@
+// One build, top to bottom: configure when needed, run Ninja, report.
+#include "build/builder.h"
+
+#include "base/text.h"
+#include "build/configure.h"
+#include "build/ninja.h"
+#include "build/tool_runner.h"
+
+namespace sb::build {
+namespace {
+
+Result<int> edges_of(const BuildRequest& request, ToolRunner& tools, Configuration& configuration) {
+  const std::string key = join(request.targets, " ");
+  if (const auto known = configuration.edge_counts.find(key); known != configuration.edge_counts.end()) {
+    return known->second;
+  }
+  SB_TRY(const int edges, count_edges(request, tools));
+  configuration.edge_counts[key] = edges;
+  SB_CHECK(save(configuration, request.build));
+  return edges;
+}
+
+}  // namespace
+
+Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,
+                          const std::stop_token& stop) {
+  SB_TRY(ToolRunner tools, ToolRunner::make(request, stop));
+  SB_TRY(Configured configured, configure(request, tools, progress));
+
+  const auto start = std::chrono::steady_clock::now();
+  SB_TRY(NinjaRun run, run_ninja(request, tools, progress));
+  BuildReport report;
+  report.ninja_time =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  if (run.ran_cmake) {
+    SB_TRY(configured.configuration, record_configuration(request));
+    if (!configured.ran) configured.reason = "Ninja found build.ninja out of date";
+    configured.ran = true;
+  }
+  report.configured = configured.ran;
+  report.configure_reason = std::move(configured.reason);
+  report.configure_time = configured.took;
+  report.edges_run = run.edges_run;
+  SB_TRY(report.edges_total, edges_of(request, tools, configured.configuration));
+  report.compiler = configured.configuration.compiler;
+  report.options = configured.configuration.options_json;
+  report.warnings = std::move(configured.warnings);
+  report.warnings.insert(report.warnings.end(), run.warnings.begin(), run.warnings.end());
+  report.grant = std::move(run.grant);
+  return report;
+}
+
+}  // namespace sb::build

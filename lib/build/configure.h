@@ -1,0 +1,28 @@
+// Configure: runs CMake on a stage's build folder when, and only when, something that decides its result
+// changed.
+#pragma once
+
+#include "base/result.h"
+#include "build/builder.h"
+#include "build/configuration.h"
+#include "build/tool_runner.h"
+
+namespace sb::build {
+
+struct Configured {
+  bool ran = false;
+  std::string reason;  // why it ran
+  Configuration configuration;
+  std::chrono::milliseconds took{0};
+  sandbox::Grant grant;
+  std::vector<Diagnostic> warnings;
+};
+
+// Errors: build_failed (CMake said no; its first messages are in log), usage (a generator other than Ninja).
+[[nodiscard]] Result<Configured> configure(const BuildRequest& request, ToolRunner& tools,
+                                           const ProgressSink& progress);
+
+// Reads what CMake says now and saves it: after CMake ran here, or because Ninja ran it.
+[[nodiscard]] Result<Configuration> record_configuration(const BuildRequest& request);
+
+}  // namespace sb::build

@@ -1,0 +1,39 @@
+// Ninja as a subprocess: runs the edges that are out of date and reports them as they finish.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "build/builder.h"
+#include "build/tool_runner.h"
+
+namespace sb::build {
+
+// One line that Ninja prints for an edge under our NINJA_STATUS.
+struct EdgeLine {
+  int finished = 0;
+  int total = 0;
+  std::string_view text;
+};
+inline constexpr std::string_view kNinjaStatus = "NINJA_STATUS=[%f/%t/%r] ";
+[[nodiscard]] std::optional<EdgeLine> parse_edge_line(std::string_view line);
+
+struct NinjaRun {
+  int edges_run = 0;
+  bool ran_cmake = false;  // Ninja itself found build.ninja out of date, e.g. because a glob's files changed
+  std::vector<Diagnostic> warnings;
+  sandbox::Grant grant;
+};
+
+// Progress goes up only. Errors: build_failed.
+[[nodiscard]] Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools,
+                                         const ProgressSink& progress);
+
+// How many commands a build of the requested targets has in all. Loads build.ninja once more (9 ms with 480
+// edges), which is why the caller keeps the number with the configuration.
+[[nodiscard]] Result<int> count_edges(const BuildRequest& request, ToolRunner& tools);
+
+}  // namespace sb::build

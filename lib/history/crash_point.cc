@@ -1,0 +1,24 @@
+#include "history/crash_point.h"
+
+#include <csignal>
+#include <string>
+
+#include <errno.h>  // program_invocation_short_name
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+#include "os/process.h"
+
+namespace sb::history {
+
+void crash_point(std::string_view step) {
+  if (os::environment_variable("SELFBUILD_CRASH_AFTER") != step) return;
+  if (os::environment_variable("SELFBUILD_CRASH_IN") != program_invocation_short_name) return;
+  const std::string once = os::environment_variable("SELFBUILD_CRASH_ONCE");
+  if (once.empty()) return;
+  const UniqueFd mark(::open(once.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (mark) ::kill(::getpid(), SIGKILL);
+}
+
+}  // namespace sb::history

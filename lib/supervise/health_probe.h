@@ -1,0 +1,48 @@
+// HealthProbe: the seam through which an instance is asked whether it is well, and its real form: one
+// short-lived thread per question, so that a service that does not answer never holds up the event loop.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "os/event_loop.h"
+#include "supervise/service_spec.h"
+
+namespace sb::supervise {
+
+// A socket's name and the address it is bound to.
+struct BoundAddress {
+  std::string name;
+  std::string address;
+};
+
+class HealthProbe {
+ public:
+  virtual ~HealthProbe() = default;
+  // Calls answer once, later, on the event loop. Kinds other than http, tcp and command are never asked.
+  virtual void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
+                   const std::filesystem::path& directory, std::function<void(Status)> answer) = 0;
+};
+
+class ThreadedProbe final : public HealthProbe {
+ public:
+  explicit ThreadedProbe(os::EventLoop& loop) : loop_(loop) {}
+  ~ThreadedProbe() override;  // waits for questions under way, at most for their timeouts
+  ThreadedProbe(const ThreadedProbe&) = delete;
+  ThreadedProbe& operator=(const ThreadedProbe&) = delete;
+
+  void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
+           const std::filesystem::path& directory, std::function<void(Status)> answer) override;
+  [[nodiscard]] bool idle() const { return threads_.empty(); }
+
+ private:
+  os::EventLoop& loop_;
+  std::list<std::thread> threads_;  // touched on the event loop only
+};
+
+}  // namespace sb::supervise

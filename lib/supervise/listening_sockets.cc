@@ -1,0 +1,144 @@
+#include "supervise/listening_sockets.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "supervise/address.h"
+
+namespace sb::supervise {
+namespace {
+
+bool is_listening(int fd) {
+  int on = 0;
+  socklen_t size = sizeof on;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
+}
+
+// A duplicate of the process's n-th passed socket, when it still is one. Refused for processes that are not
+// our descendants where Yama says so.
+UniqueFd from_process(const os::Process& process, std::size_t n) {
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.pidfd.get(), 3 + static_cast<int>(n), 0)));
+  if (fd && !is_listening(fd.get())) fd.reset();
+  return fd;
+}
+
+}  // namespace
+
+std::string ListeningSockets::vault_name(const SocketSpec& spec) const {
+  return fmt::format("{}/{}/{}", service_, spec.name, spec.listen);
+}
+
+ListeningSockets::Entry* ListeningSockets::find(const SocketSpec& spec) {
+  const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) { return entry.spec == spec; });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
+void ListeningSockets::recover(const std::vector<SocketRow>& rows, const os::Process* holder,
+                               const ServiceSpec& holder_spec) {
+  for (const SocketRow& row : rows) {
+    Entry entry{.spec = row.spec, .address = row.address, .fd = around_.vault.take(vault_name(row.spec))};
+    if (!entry.fd && holder != nullptr) {
+      const auto passed = std::ranges::find(holder_spec.sockets, row.spec);
+      if (passed != holder_spec.sockets.end()) {
+        entry.fd = from_process(*holder, static_cast<std::size_t>(passed - holder_spec.sockets.begin()));
+      }
+    }
+    if (entry.fd) {
+      around_.vault.put(vault_name(entry.spec), entry.fd.get());
+    } else {
+      (void)bind(entry);  // taken by the instance that runs: then lost_ says so
+    }
+    if (!entry.fd) {
+      lost_ = fmt::format("the conductor has lost the socket {}; it comes back when the service restarts",
+                          entry.address);
+    }
+    entries_.push_back(std::move(entry));
+  }
+}
+
+Status ListeningSockets::bind(Entry& entry) {
+  // A socket that had a free port (":0") before keeps the port that clients know.
+  const std::string listen = entry.address.empty() ? entry.spec.listen : entry.address;
+  SB_TRY(BoundSocket bound, bind_socket(SocketSpec{.name = entry.spec.name, .listen = listen}));
+  entry.address = bound.address;
+  entry.fd = std::move(bound.fd);
+  around_.vault.put(vault_name(entry.spec), entry.fd.get());
+  return around_.table.put_socket(
+      SocketRow{.service = service_, .spec = entry.spec, .address = entry.address});
+}
+
+Result<ListeningSockets::Passed> ListeningSockets::for_spec(const ServiceSpec& spec) {
+  Passed passed;
+  for (const SocketSpec& wanted : spec.sockets) {
+    Entry* entry = find(wanted);
+    if (entry == nullptr) {
+      entries_.push_back(Entry{.spec = wanted, .address = {}, .fd = {}});
+      entry = &entries_.back();
+      // The same address under another name: it cannot be bound twice, so both entries share the open socket.
+      for (const Entry& other : entries_) {
+        if (&other == entry || other.spec.listen != wanted.listen || !other.fd ||
+            wanted.listen.ends_with(":0"))
+          continue;
+        entry->fd = UniqueFd(::fcntl(other.fd.get(), F_DUPFD_CLOEXEC, 0));
+        entry->address = other.address;
+        around_.vault.put(vault_name(wanted), entry->fd.get());
+        SB_CHECK(around_.table.put_socket(
+            SocketRow{.service = service_, .spec = wanted, .address = entry->address}));
+        break;
+      }
+    }
+    if (!entry->fd) {
+      const Status bound = bind(*entry);
+      if (!bound) {
+        if (entry->address.empty()) entries_.erase(entries_.begin() + (entry - entries_.data()));
+        return fail(Error(bound.error())
+                        .doing(fmt::format("binding socket {} of service {}", wanted.name, service_)));
+      }
+      lost_.clear();
+    }
+    passed.fds.push_back(entry->fd.get());
+    passed.names.push_back(wanted.name);
+    passed.addresses.push_back(BoundAddress{.name = wanted.name, .address = entry->address});
+  }
+  return passed;
+}
+
+std::vector<BoundAddress> ListeningSockets::addresses(const ServiceSpec& spec) const {
+  std::vector<BoundAddress> known;
+  for (const Entry& entry : entries_) {
+    if (std::ranges::find(spec.sockets, entry.spec) == spec.sockets.end()) continue;
+    known.push_back(BoundAddress{.name = entry.spec.name, .address = entry.address});
+  }
+  return known;
+}
+
+void ListeningSockets::forget(const Entry& entry) {
+  around_.vault.drop(vault_name(entry.spec));
+  const Status erased = around_.table.erase_socket(
+      SocketRow{.service = service_, .spec = entry.spec, .address = entry.address});
+  if (!erased) around_.log(one_line(erased.error()));
+  const Result<Address> address = parse_address(entry.address);
+  const bool still_used = std::ranges::find(entries_, entry.address, &Entry::address) != entries_.end();
+  if (address && address->is_unix() && !still_used) ::unlink(address->unix_path.c_str());
+}
+
+void ListeningSockets::keep_only(const ServiceSpec& spec) {
+  const auto dropped = std::stable_partition(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return std::ranges::find(spec.sockets, entry.spec) != spec.sockets.end();
+  });
+  const std::vector<Entry> gone(std::make_move_iterator(dropped), std::make_move_iterator(entries_.end()));
+  entries_.erase(dropped, entries_.end());
+  for (const Entry& entry : gone) forget(entry);
+}
+
+void ListeningSockets::close_all() {
+  keep_only(ServiceSpec{});
+}
+
+}  // namespace sb::supervise

@@ -1,0 +1,50 @@
+// ProcessRunner: the seam between supervision and the kernel's processes. Death is told by pidfd on the event
+// loop, never found out by polling.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "os/event_loop.h"
+#include "os/process.h"
+
+namespace sb::supervise {
+
+class ProcessRunner {
+ public:
+  virtual ~ProcessRunner() = default;
+  [[nodiscard]] virtual Result<os::Process> start(const os::SpawnSpec& spec) = 0;
+  [[nodiscard]] virtual std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) = 0;
+  // A running process whose environment has this variable ("NAME=value"): one that was started just before a
+  // crash could record its pid.
+  [[nodiscard]] virtual std::optional<os::Process> find_marked(const std::string& variable) = 0;
+  // Calls once when the process has ended; what is left of its process group is killed before that.
+  [[nodiscard]] virtual os::Watch on_exit(const os::Process& process,
+                                          std::function<void(os::Exit)> callback) = 0;
+  virtual void signal(const os::Process& process, int signal, bool whole_group) = 0;
+};
+
+class RealProcessRunner final : public ProcessRunner {
+ public:
+  explicit RealProcessRunner(os::EventLoop& loop) : loop_(loop) {}
+  [[nodiscard]] Result<os::Process> start(const os::SpawnSpec& spec) override { return os::spawn(spec); }
+  [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override {
+    return os::adopt(pid, start_ticks);
+  }
+  [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override;
+  [[nodiscard]] os::Watch on_exit(const os::Process& process,
+                                  std::function<void(os::Exit)> callback) override;
+  void signal(const os::Process& process, int signal, bool whole_group) override {
+    os::send_signal(process, signal, whole_group);
+  }
+
+ private:
+  os::EventLoop& loop_;
+};
+
+// The session that a process belongs to (field 6 of /proc/PID/stat), or -1 when it has gone.
+[[nodiscard]] pid_t session_of(pid_t pid);
+
+}  // namespace sb::supervise

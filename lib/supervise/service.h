@@ -1,0 +1,143 @@
+// Service: one name under which versions come and go. Keeps one instance live, restarts it when it ends or
+// turns ill, and lends its hands to a swap: a second, incoming instance that is committed or abandoned.
+//
+// On the event loop only. Callbacks may come before the call that they were given to returns.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervise/backoff.h"
+#include "supervise/instance.h"
+#include "supervise/listening_sockets.h"
+
+namespace sb::supervise {
+
+struct ServiceStatus {
+  std::string name;
+  std::string project;
+  int version = 0;
+  std::string state;  // starting | running | unhealthy | backoff | stopped | failed
+  pid_t pid = 0;      // 0: none
+  std::int64_t since_ms = 0;
+  int restarts = 0;  // by itself, since this version went live
+  std::string swap;
+  std::vector<std::string> sockets;
+  std::string status_text;
+  std::string last_exit;
+  std::string directory;
+};
+[[nodiscard]] nlohmann::json to_json(const ServiceStatus& status);
+
+class Service {
+ public:
+  using Done = std::function<void(Status)>;
+
+  // Records the service; starts nothing.
+  [[nodiscard]] static Result<std::unique_ptr<Service>> make(Surroundings& around, Deployment deployment,
+                                                             bool wanted);
+  // After a restart of the conductor: its sockets, and its processes as far as they still run. Starts
+  // nothing.
+  [[nodiscard]] static Result<std::unique_ptr<Service>> recover(Surroundings& around, const ServiceRow& row);
+
+  // -- every day ------------------------------------------------------------------------------------------
+  void start(Done up);  // good once ready and healthy; retried with back-off after a failure
+  void stop(std::function<void()> gone);   // drains; wanted no more
+  void pause(std::function<void()> gone);  // drains, but stays wanted: the conductor's next start resumes it
+  void restart(Done up);
+  void resume();  // starts what is wanted and does not run
+  void remove();  // forgets a stopped service and closes its sockets
+  [[nodiscard]] ServiceStatus status() const;
+  [[nodiscard]] const Deployment& deployment() const { return deployment_; }
+  [[nodiscard]] bool wanted() const { return wanted_; }
+  [[nodiscard]] bool live_runs() const { return live_ != nullptr; }
+  [[nodiscard]] bool live_is_up() const { return live_ && live_->phase() == Instance::Phase::up; }
+  [[nodiscard]] int checks_passed() const { return live_ ? live_->checks_passed() : 0; }
+  [[nodiscard]] Instance* instance_of(pid_t pid_or_session);
+
+  // -- a swap -----------------------------------------------------------------------------------------------
+  // Starts `next` beside the live instance, or after draining it when either cannot run twice. Good once it
+  // is ready and healthy; on an error it has gone again, and the old one is as it was (or drained: see
+  // abandon).
+  void bring_up(const Deployment& next, Done up);
+  // Why the incoming instance is not, or not any more, up; empty when it is.
+  [[nodiscard]] std::string incoming_trouble() const;
+  [[nodiscard]] bool has_incoming() const { return incoming_ != nullptr; }
+  [[nodiscard]] bool incoming_is(const Deployment& next) const;
+  // The incoming instance becomes the live one; calls when the old one has drained.
+  void commit(std::function<void()> drained);
+  // The incoming instance is killed; the live one is started again if it was drained. Good once that is up.
+  void abandon(Done back);
+  // The same without a word about the live one: for a redo of the swap.
+  void drop_incoming(std::function<void()> gone);
+  // Last resort: this deployment is live by decree, and is retried with back-off; or stopped, when not
+  // wanted.
+  void settle_on(const Deployment& deployment, bool wanted);
+  // Not to be restarted until commit, abandon or settle_on.
+  void hold();
+  // While watched, the end or ill health of the live instance is told here once instead of being mended,
+  // and the service is held.
+  void watch(std::function<void(const std::string& cause)> trouble);
+  void unwatch() { trouble_ = nullptr; }
+  void close_unused_sockets() { sockets_.keep_only(deployment_.spec); }
+
+ private:
+  Service(Surroundings& around, Deployment deployment, bool wanted)
+      : around_(around),
+        deployment_(std::move(deployment)),
+        wanted_(wanted),
+        sockets_(around, deployment_.spec.name) {}
+
+  struct Leaving {
+    std::unique_ptr<Instance> instance;
+    std::function<void()> gone;
+  };
+
+  [[nodiscard]] Result<std::unique_ptr<Instance>> launch(const Deployment& deployment, Role role);
+  [[nodiscard]] Instance::Events events_of(std::int64_t id);
+  void adopt(const InstanceRow& row);
+  void start_live();
+  void drain_live(std::function<void()> gone);
+  void when_all_have_left(std::function<void()> callback);
+  void tell_trouble(const std::string& cause);
+  void start_incoming(const Deployment& next);
+  void retire(std::unique_ptr<Instance> instance, std::function<void()> gone, bool at_once = false);
+  void schedule_restart();
+  void settle(const Status& status);  // answers whoever waits for the live instance
+  void finish_bring_up(Status status);
+  void on_up(std::int64_t id);
+  void on_ill(std::int64_t id, const std::string& cause);
+  void on_ended(std::int64_t id, const os::Exit& exit);
+  void forget(std::unique_ptr<Instance> instance);
+  void bury(std::unique_ptr<Instance> instance);
+  void record();
+  void note(const Status& status) const;
+  void log(const std::string& text) const;
+  [[nodiscard]] const std::string& name() const { return deployment_.spec.name; }
+
+  Surroundings& around_;
+  Deployment deployment_;
+  bool wanted_;
+  bool held_ = false;  // no restarts: a swap has it in its hands
+  ListeningSockets sockets_;
+  std::unique_ptr<Instance> live_;
+  std::unique_ptr<Instance> incoming_;
+  std::vector<Leaving> leaving_;
+  std::vector<std::function<void()>> when_left_;
+  std::vector<std::unique_ptr<Instance>> buried_;
+  RestartBackoff backoff_;
+  int restarts_ = 0;
+  std::string last_exit_;
+  std::string trouble_text_;  // why it does not run well now
+  std::string incoming_trouble_;
+  std::vector<Done> waiting_;
+  Done bring_up_done_;
+  std::function<void(const std::string&)> trouble_;
+  os::Watch restart_timer_;
+  os::Watch stable_timer_;
+  os::Watch funeral_;
+};
+
+}  // namespace sb::supervise

@@ -1,0 +1,110 @@
+// What a service does for a swap: bring the next version up, then commit to it or go back.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "supervise/service.h"
+
+namespace sb::supervise {
+
+void Service::bring_up(const Deployment& next, Done up) {
+  if (incoming_ || bring_up_done_) {
+    return up(fail(ErrorKind::conflict, fmt::format("service {} is being swapped already", name())));
+  }
+  incoming_trouble_.clear();
+  bring_up_done_ = std::move(up);
+  const bool alone =
+      next.spec.swap == SwapMode::drain_first || deployment_.spec.swap == SwapMode::drain_first;
+  if (!alone) return start_incoming(next);
+  // Whatever is left of it must have gone before the new one starts: also an instance that drains since
+  // earlier.
+  hold();
+  stable_timer_.reset();
+  if (live_) retire(std::move(live_), nullptr);
+  when_all_have_left([this, next] { start_incoming(next); });
+}
+
+void Service::hold() {
+  held_ = true;
+  restart_timer_.reset();
+}
+
+void Service::start_incoming(const Deployment& next) {
+  Result<std::unique_ptr<Instance>> launched = launch(next, Role::incoming);
+  if (!launched) {
+    incoming_trouble_ = one_line(launched.error());
+    return finish_bring_up(fail(std::move(launched.error())));
+  }
+  incoming_ = std::move(*launched);
+  incoming_->begin();
+}
+
+void Service::finish_bring_up(Status status) {
+  if (bring_up_done_) std::exchange(bring_up_done_, nullptr)(std::move(status));
+}
+
+std::string Service::incoming_trouble() const {
+  if (!incoming_) return incoming_trouble_.empty() ? "it was not started" : incoming_trouble_;
+  if (!incoming_trouble_.empty()) return incoming_trouble_;
+  return incoming_->phase() == Instance::Phase::up ? "" : "it is not ready and healthy yet";
+}
+
+bool Service::incoming_is(const Deployment& next) const {
+  return incoming_ && incoming_->deployment().version == next.version &&
+         incoming_->deployment().directory == next.directory;
+}
+
+void Service::commit(std::function<void()> drained) {
+  std::unique_ptr<Instance> old = std::exchange(live_, std::move(incoming_));
+  deployment_ = live_->deployment();
+  wanted_ = true;
+  held_ = false;
+  restarts_ = 0;
+  backoff_.reset();
+  restart_timer_.reset();
+  trouble_text_.clear();
+  record();
+  note(around_.table.set_role(live_->id(), Role::live));
+  stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
+  if (old) return retire(std::move(old), std::move(drained));
+  drained();
+}
+
+void Service::drop_incoming(std::function<void()> gone) {
+  bring_up_done_ = nullptr;
+  if (!incoming_) return gone();
+  retire(std::move(incoming_), std::move(gone), /*at_once=*/true);
+}
+
+void Service::abandon(Done back) {
+  drop_incoming([this, back = std::move(back)]() mutable {
+    held_ = false;
+    if (!wanted_) return back({});
+    if (live_is_up()) return back({});
+    if (!live_ && restart_timer_)
+      return back(fail(ErrorKind::unhealthy, "it waits for its next start: " + trouble_text_));
+    waiting_.push_back(std::move(back));
+    if (!live_) when_all_have_left([this] { start_live(); });
+  });
+}
+
+void Service::settle_on(const Deployment& deployment, bool wanted) {
+  deployment_ = deployment;
+  wanted_ = wanted;
+  held_ = false;
+  trouble_ = nullptr;
+  record();
+  drop_incoming([] {});
+  if (live_) return retire(std::move(live_), [this] { schedule_restart(); });
+  schedule_restart();
+}
+
+void Service::watch(std::function<void(const std::string& cause)> trouble) {
+  trouble_ = std::move(trouble);
+  // It may have happened before anybody watched (an adopted instance, a long drain of the old one).
+  if (live_ && (live_->phase() == Instance::Phase::starting || live_->phase() == Instance::Phase::up)) return;
+  const std::string cause = live_ ? trouble_text_ : last_exit_.empty() ? "it does not run" : last_exit_;
+  tell_trouble(cause);
+}
+
+}  // namespace sb::supervise

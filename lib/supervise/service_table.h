@@ -1,0 +1,73 @@
+// ServiceTable: services, their sockets and their running instances, on disk, so that a conductor that was
+// killed finds them again.
+//
+// Has its own connection with synchronous=NORMAL: a row about a process means nothing after a power cut, and
+// an fsync has no place between a crash and the restart. Deployments are made durable by the journal record
+// that follows them (one WAL, in order).
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "sqlite/database.h"
+#include "supervise/service_spec.h"
+
+namespace sb::supervise {
+
+// One version of a service: where its files are and how it is run. Version 0: not a version of any project.
+struct Deployment {
+  std::string project;
+  int version = 0;
+  std::filesystem::path directory;
+  ServiceSpec spec;
+};
+
+enum class Role { live, incoming, draining };
+
+struct InstanceRow {
+  std::int64_t id = 0;
+  std::string service;
+  Role role = Role::live;
+  Deployment deployment;
+  pid_t pid = 0;  // 0: its start was announced, but not recorded
+  std::uint64_t start_ticks = 0;
+  bool ready = false;
+  std::int64_t started_ms = 0;
+};
+struct ServiceRow {
+  Deployment deployment;
+  bool wanted = true;
+};
+struct SocketRow {
+  std::string service;
+  SocketSpec spec;
+  std::string address;
+};
+
+class ServiceTable {
+ public:
+  [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& database);
+
+  [[nodiscard]] Status put_service(const ServiceRow& row);
+  [[nodiscard]] Status erase_service(const std::string& name);  // with its sockets and instances
+  [[nodiscard]] Result<std::vector<ServiceRow>> services();
+
+  [[nodiscard]] Status put_socket(const SocketRow& row);
+  [[nodiscard]] Status erase_socket(const SocketRow& row);
+  [[nodiscard]] Result<std::vector<SocketRow>> sockets(const std::string& service);
+
+  [[nodiscard]] Result<std::int64_t> announce(const InstanceRow& row);  // returns its id
+  [[nodiscard]] Status set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks);
+  [[nodiscard]] Status set_ready(std::int64_t id);
+  [[nodiscard]] Status set_role(std::int64_t id, Role role);
+  [[nodiscard]] Status erase_instance(std::int64_t id);
+  [[nodiscard]] Result<std::vector<InstanceRow>> instances(const std::string& service);
+
+ private:
+  explicit ServiceTable(sqlite::Database database) : database_(std::move(database)) {}
+  sqlite::Database database_;
+};
+
+}  // namespace sb::supervise

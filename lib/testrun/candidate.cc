@@ -1,0 +1,283 @@
+// probe_candidate: the candidate run. The new version is started beside the live one, on sockets and folders
+// of its own, and has to become ready and healthy before anybody thinks of a swap.
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include "base/text.h"
+#include "os/file_system.h"
+#include "os/unix_socket.h"
+#include "sandbox/run.h"
+#include "supervise/address.h"
+#include "supervise/probe.h"
+#include "testrun/examiner.h"
+#include "testrun/transcript.h"
+
+namespace sb::testrun {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using supervise::BoundSocket;
+using supervise::ProbeSpec;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kOutputLines = 40;
+constexpr milliseconds kTick{20};
+// A program that nobody asks anything has to live at least this long: most that fail do so while loading.
+constexpr milliseconds kUnaskedLife{500};
+constexpr milliseconds kLongestExtension = std::chrono::hours(1);
+
+bool asks(const ProbeSpec& probe) {
+  return probe.kind == ProbeSpec::Kind::http || probe.kind == ProbeSpec::Kind::tcp ||
+         probe.kind == ProbeSpec::Kind::command;
+}
+
+// "127.0.0.1:8080" for whatever reaches it; the text itself when it is no address.
+std::string canonical(const std::string& address) {
+  const auto parsed = supervise::parse_address(address);
+  return parsed ? supervise::reachable(*parsed).to_string() : address;
+}
+
+// The same socket as the manifest's, but fresh: of the same family, on a free port or in a folder of the run.
+supervise::SocketSpec fresh(const supervise::SocketSpec& socket, std::size_t index, const fs::path& folder) {
+  if (socket.listen.starts_with("unix:")) {
+    return {.name = socket.name, .listen = "unix:" + (folder / fmt::format("socket-{}", index)).string()};
+  }
+  return {.name = socket.name, .listen = socket.listen.starts_with('[') ? "[::1]:0" : "127.0.0.1:0"};
+}
+
+// A probe that names a declared socket by its address means the candidate's own socket now.
+ProbeSpec redirected(ProbeSpec probe, const supervise::ServiceSpec& service) {
+  const bool by_name =
+      std::ranges::any_of(service.sockets, [&](const auto& s) { return s.name == probe.address; });
+  if (by_name) return probe;
+  for (const supervise::SocketSpec& socket : service.sockets) {
+    if (canonical(socket.listen) == canonical(probe.address)) probe.address = socket.name;
+  }
+  return probe;
+}
+
+void set_variable(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
+  std::erase_if(environment, [&](const std::string& entry) { return entry.starts_with(name + "="); });
+  environment.push_back(name + "=" + value);
+}
+
+class CandidateRun {
+ public:
+  CandidateRun(const ProbeRequest& request, Transcript transcript, const std::stop_token& stop)
+      : request_(request),
+        service_(request.service),
+        transcript_(std::move(transcript)),
+        stop_(stop),
+        ready_probe_(redirected(service_.ready, service_)),
+        health_probe_(redirected(service_.health, service_)) {}
+
+  [[nodiscard]] Result<Verdict> examine();
+
+ private:
+  [[nodiscard]] Status prepare(const fs::path& folder);
+  [[nodiscard]] sandbox::Command command(const fs::path& folder) const;
+  [[nodiscard]] std::string answered_by_another(const ProbeSpec& probe) const;
+  [[nodiscard]] std::string watch();
+  [[nodiscard]] std::string until_ready();
+  [[nodiscard]] std::string until_healthy();
+  [[nodiscard]] std::string tick(std::string_view before_what);
+  [[nodiscard]] std::string ask_until_good(const ProbeSpec& probe, std::string_view what);
+  [[nodiscard]] Status ask(ProbeSpec probe) const;
+  void hear_notifications();
+  [[nodiscard]] bool late() const { return Clock::now() >= deadline_; }
+  [[nodiscard]] Verdict verdict(const std::string& reason, const sandbox::Grant& grant) const;
+
+  const ProbeRequest& request_;
+  const supervise::ServiceSpec& service_;
+  Transcript transcript_;
+  const std::stop_token& stop_;
+  const ProbeSpec ready_probe_;
+  const ProbeSpec health_probe_;
+  std::vector<BoundSocket> sockets_;
+  UniqueFd notify_;
+  std::optional<sandbox::Running> running_;
+  Clock::time_point started_ = Clock::now();
+  Clock::time_point deadline_;
+  supervise::Notification heard_;
+};
+
+Status CandidateRun::prepare(const fs::path& folder) {
+  for (const char* name : {"home", "tmp", "state"}) SB_CHECK(os::make_folders(folder / name));
+  for (std::size_t i = 0; i < service_.sockets.size(); ++i) {
+    SB_TRY(BoundSocket bound, supervise::bind_socket(fresh(service_.sockets[i], i, folder)));
+    sockets_.push_back(std::move(bound));
+  }
+  SB_TRY(notify_, os::bind_unix_datagram(folder / "notify"));
+  return {};
+}
+
+sandbox::Command CandidateRun::command(const fs::path& folder) const {
+  sandbox::Command command{
+      .argv = supervise::resolved_command(service_, request_.version),
+      .environment = supervise::service_environment(service_, (folder / "notify").string()),
+      .directory = request_.version.string()};
+  set_variable(command.environment, "SELFBUILD_CANDIDATE", "1");
+  set_variable(command.environment, "SELFBUILD_HOME", (folder / "state").string());
+  set_variable(command.environment, "HOME", (folder / "home").string());
+  set_variable(command.environment, "TMPDIR", (folder / "tmp").string());
+  for (const BoundSocket& socket : sockets_) {
+    command.sockets.push_back(socket.fd.get());
+    command.socket_names.push_back(socket.name);
+  }
+  return command;
+}
+
+// A probe that asks an address which is no socket of the service may be answered by the live version, and
+// then says nothing about this one.
+std::string CandidateRun::answered_by_another(const ProbeSpec& probe) const {
+  if (probe.kind != ProbeSpec::Kind::http && probe.kind != ProbeSpec::Kind::tcp) return {};
+  if (std::ranges::any_of(sockets_, [&](const BoundSocket& s) { return s.name == probe.address; })) return {};
+  if (!ask(probe)) return {};
+  return fmt::format(
+      "its probe asks {}, where another program answers: declare that address as a socket of the service",
+      probe.address);
+}
+
+Status CandidateRun::ask(ProbeSpec probe) const {
+  const auto left = std::chrono::ceil<milliseconds>(deadline_ - Clock::now());
+  probe.timeout = std::max(std::min(probe.timeout, left), milliseconds(1));
+  return supervise::probe_once(probe, sockets_, request_.version);
+}
+
+void CandidateRun::hear_notifications() {
+  while (true) {
+    const Result<os::Message> message = os::receive_with_fds(notify_.get());
+    if (!message || message->bytes.empty()) return;
+    const supervise::Notification news = supervise::parse_notification(message->bytes);
+    heard_.ready = heard_.ready || news.ready;
+    heard_.watchdog = heard_.watchdog || news.watchdog;
+    if (news.status) heard_.status = printable(*news.status, 200);
+    if (news.extend_timeout_usec) {
+      const auto more = std::min<milliseconds>(
+          std::chrono::duration_cast<milliseconds>(std::chrono::microseconds(*news.extend_timeout_usec)),
+          kLongestExtension);
+      deadline_ = std::max(deadline_, Clock::now() + more);
+    }
+  }
+}
+
+// Lets the candidate run for a moment. The reason when that was its end.
+std::string CandidateRun::tick(std::string_view before_what) {
+  const auto report = running_->wait_for(kTick, [this](std::string_view piece) { transcript_.take(piece); });
+  hear_notifications();
+  if (stop_.stop_requested()) return "stopped";
+  if (!report) return {};
+  return fmt::format("ended before it was {}: {}", before_what, report->to_string());
+}
+
+std::string CandidateRun::ask_until_good(const ProbeSpec& probe, std::string_view what) {
+  Clock::time_point next = Clock::now();
+  std::string last = "it was never asked";
+  while (true) {
+    if (std::string end = tick(what); !end.empty()) return end;
+    if (Clock::now() >= next) {
+      const Status answer = ask(probe);
+      if (answer) return {};
+      last = one_line(answer.error());
+      next = Clock::now() + std::min<milliseconds>(probe.interval, milliseconds(250));
+    }
+    if (late())
+      return fmt::format("not {} within {}: {}", what, human_duration(service_.start_timeout), last);
+  }
+}
+
+std::string CandidateRun::until_ready() {
+  if (asks(ready_probe_)) return ask_until_good(ready_probe_, "ready");
+  if (ready_probe_.kind != ProbeSpec::Kind::notify) return {};
+  while (!heard_.ready) {
+    if (std::string end = tick("ready"); !end.empty()) return end;
+    if (late() && !heard_.ready) {
+      return fmt::format("not ready within {}: no READY=1 on its NOTIFY_SOCKET{}",
+                         human_duration(service_.start_timeout),
+                         heard_.status ? "; its status: " + *heard_.status : "");
+    }
+  }
+  return {};
+}
+
+std::string CandidateRun::until_healthy() {
+  if (asks(health_probe_)) {
+    if (std::string reason = ask_until_good(health_probe_, "healthy"); !reason.empty()) return reason;
+    // Once more: an answer that comes only once is no health.
+    if (std::string end = tick("healthy"); !end.empty()) return end;
+    const Status again = supervise::probe_once(health_probe_, sockets_, request_.version);
+    return again ? std::string() : "healthy once, then no more: " + one_line(again.error());
+  }
+  if (health_probe_.kind == ProbeSpec::Kind::watchdog) {
+    while (!heard_.watchdog) {
+      if (std::string end = tick("healthy"); !end.empty()) return end;
+      if (late() && !heard_.watchdog) {
+        return fmt::format("not healthy within {}: no WATCHDOG=1 on its NOTIFY_SOCKET",
+                           human_duration(service_.start_timeout));
+      }
+    }
+    return {};
+  }
+  if (ready_probe_.kind != ProbeSpec::Kind::none) return tick("healthy");
+  const auto enough = std::min<Clock::time_point>(started_ + kUnaskedLife, deadline_);
+  while (Clock::now() < enough) {
+    if (std::string end = tick("healthy"); !end.empty()) return end;
+  }
+  return {};
+}
+
+std::string CandidateRun::watch() {
+  if (std::string reason = until_ready(); !reason.empty()) return reason;
+  return until_healthy();
+}
+
+Verdict CandidateRun::verdict(const std::string& reason, const sandbox::Grant& grant) const {
+  Verdict verdict;
+  verdict.tests = 1;
+  verdict.grant = grant;
+  verdict.took = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);
+  verdict.passed = reason.empty();
+  if (verdict.passed) return verdict;
+  verdict.failed = 1;
+  verdict.reason = fmt::format("candidate of {}: {}", service_.name, reason);
+  verdict.failures.push_back(
+      {.name = "candidate of " + service_.name, .output = transcript_.last(kOutputLines)});
+  return verdict;
+}
+
+Result<Verdict> CandidateRun::examine() {
+  SB_TRY(const os::TemporaryFolder folder, os::TemporaryFolder::make("selfbuild-candidate"));
+  SB_CHECK(doing("preparing the candidate run", prepare(folder.path())));
+  deadline_ = started_ + service_.start_timeout;
+  for (const ProbeSpec* probe : {&ready_probe_, &health_probe_}) {
+    if (std::string reason = answered_by_another(*probe); !reason.empty()) return verdict(reason, {});
+  }
+  started_ = Clock::now();
+  deadline_ = started_ + service_.start_timeout;
+  // A candidate that cannot even be started is a bad candidate, not a broken host.
+  Result<sandbox::Running> started = sandbox::start(command(folder.path()), request_.envelope);
+  if (!started) return verdict(one_line(started.error()), sandbox::survey(request_.envelope));
+  running_ = std::move(*started);
+
+  std::string reason = watch();
+  const sandbox::Report report =
+      running_->stop(service_.drain_timeout, [this](std::string_view piece) { transcript_.take(piece); });
+  transcript_.end();
+  if (stop_.stop_requested()) return fail(ErrorKind::interrupted, "the candidate run was stopped");
+  if (reason.empty() && report.limit != sandbox::LimitHit::none) reason = report.to_string();
+  return verdict(reason, report.grant);
+}
+
+}  // namespace
+
+Result<Verdict> probe_candidate(const ProbeRequest& request, const LineSink& lines,
+                                const std::stop_token& stop) {
+  SB_TRY(Transcript transcript, Transcript::open(request.log, lines));
+  return CandidateRun(request, std::move(transcript), stop).examine();
+}
+
+}  // namespace sb::testrun

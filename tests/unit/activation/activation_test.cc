@@ -1,0 +1,520 @@
+// Swaps with a fake clock and fake processes: every way in which one can end, and every moment at which the
+// conductor can die in it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "activation/activator.h"
+#include "support/result_matchers.h"
+#include "unit/supervise/fake_world.h"
+
+namespace sb::activation {
+namespace {
+
+using supervise::Deployment;
+using supervise::Service;
+using supervise::SwapMode;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// The real one, until a test says that it fails.
+class FaultyFiles final : public os::FileSystem {
+ public:
+  bool broken = false;       // nothing moves
+  bool lost_fsync = false;   // the rename happens, then the fsync of the folder fails
+  [[nodiscard]] Status write_durably(const os::fs::path& path, std::string_view bytes, unsigned mode) override {
+    return real_.write_durably(path, bytes, mode);
+  }
+  [[nodiscard]] Status point_durably(const os::fs::path& link, const os::fs::path& target) override {
+    if (broken) return fail(ErrorKind::environment, "cannot rename: No space left on device");
+    SB_CHECK(real_.point_durably(link, target));
+    if (std::exchange(lost_fsync, false)) return fail(ErrorKind::environment, "cannot fsync: Input/output error");
+    return {};
+  }
+  [[nodiscard]] Status rename_durably(const os::fs::path& from, const os::fs::path& to) override {
+    return real_.rename_durably(from, to);
+  }
+
+ private:
+  os::RealFileSystem real_;
+};
+
+class Activation : public ::testing::Test {
+ protected:
+  Activation() { open(); }
+
+  void open() {
+    Result<history::History> opened = history::History::open(world_.home.database(), world_.timers.clock());
+    ASSERT_TRUE(opened.has_value());
+    history_ = std::make_unique<history::History>(std::move(*opened));
+    activator_ = std::make_unique<Activator>(Surroundings{.history = *history_,
+                                                          .supervisor = *world_.supervisor,
+                                                          .files = files_,
+                                                          .timers = world_.timers,
+                                                          .home = world_.home,
+                                                          .log = world_.around->log});
+  }
+  // kill -9 and the next start, as the conductor does it.
+  void crash() {
+    activator_.reset();
+    world_.restart();
+    open();
+    ASSERT_GOOD(activator_->recover());
+    world_.supervisor->resume();
+    world_.settle();
+  }
+
+  [[nodiscard]] Deployment version(int number, const std::string& service = "web") const {
+    Deployment deployment = world_.deployment(number, service);
+    deployment.spec.swap = mode_;
+    return deployment;
+  }
+  [[nodiscard]] Request request(int number, std::vector<std::string> services = {"web"}) {
+    Request request;
+    request.project = "p";
+    request.version = number;
+    request.directory = version(number).directory;
+    for (const std::string& service : services) request.services.push_back(version(number, service).spec);
+    return request;
+  }
+  // Begins a swap in a cycle of its own.
+  void begin(const Request& wanted, history::CycleKind kind = history::CycleKind::promote) {
+    history::Cycle cycle;
+    cycle.project = "p";
+    cycle.kind = kind;
+    Result<std::int64_t> id = history_->begin_cycle(cycle, "{}");
+    ASSERT_TRUE(id.has_value());
+    cycle_ = *id;
+    Request complete = wanted;
+    complete.cycle = cycle_;
+    ASSERT_GOOD(activator_->begin(complete));
+    wait();
+    world_.settle();
+  }
+  void wait() {
+    outcome_ = Outcome{};
+    activator_->wait(cycle_, [this](const Result<Outcome>& outcome) {
+      outcome_ = outcome ? *outcome : Outcome{.outcome = "error", .cause = outcome.error().what};
+    });
+  }
+  // Every process that waits for it says READY=1.
+  void all_ready() {
+    for (const auto& [pid, spec] : std::map(world_.processes.alive)) world_.ready(pid);
+  }
+  void keep_first_version(std::vector<std::string> services = {"web"}) {
+    begin(request(1, std::move(services)));
+    for (int i = 0; i < 5; ++i) all_ready();
+    world_.pass(10'000);
+    ASSERT_EQ(outcome_.outcome, "kept") << world_.log;
+  }
+  // v2 is pointed at and in probation.
+  void verify_second() {
+    begin(request(2));
+    all_ready();
+    world_.settle();
+    ASSERT_EQ(last_step(), history::Step::verifying) << world_.log;
+  }
+  [[nodiscard]] history::Step last_step() const {
+    return history_->last_record(cycle_)->value_or(history::JournalRecord{}).step;
+  }
+  [[nodiscard]] std::vector<std::string> steps() const {
+    std::vector<std::string> steps;
+    for (const history::JournalRecord& record : history_->journal(cycle_).value()) {
+      steps.emplace_back(history::to_string(record.step));
+    }
+    return steps;
+  }
+  [[nodiscard]] std::string pointer() const {
+    const Result<os::fs::path> target = os::read_link(world_.home.pointer("p"));
+    return target ? target->string() : "";
+  }
+  [[nodiscard]] std::vector<pid_t> running(int number) const { return world_.processes.alive_in(world_.folder(number)); }
+  [[nodiscard]] history::Cycle row() const { return history_->cycle(cycle_).value(); }
+
+  tests::FakeWorld world_;
+  FaultyFiles files_;
+  SwapMode mode_ = SwapMode::overlap;
+  std::unique_ptr<history::History> history_;
+  std::unique_ptr<Activator> activator_;
+  std::int64_t cycle_ = 0;
+  Outcome outcome_;
+};
+
+TEST_F(Activation, keeps_a_version_that_stays_well_through_its_probation) {
+  keep_first_version();
+  begin(request(2));
+  EXPECT_THAT(running(1), SizeIs(1)) << "the old one must serve while the new one starts";
+  EXPECT_EQ(pointer(), "versions/v1");
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(pointer(), "versions/v2");
+  EXPECT_THAT(running(1), IsEmpty());
+  world_.pass(9'999);
+  EXPECT_EQ(outcome_.outcome, "");
+  world_.pass(1);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_THAT(steps(), ElementsAre("planned", "swapping", "started", "pointed", "verifying", "kept", "done"));
+  EXPECT_EQ(row().status, history::BuildStatus::completed);
+  EXPECT_EQ(row().health_check_result, "healthy for 10.0 s, 10 probes");
+}
+
+TEST_F(Activation, leaves_the_done_record_of_an_update_to_its_worker) {
+  begin(request(1), history::CycleKind::update);
+  all_ready();
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_EQ(steps().back(), "kept");
+}
+
+TEST_F(Activation, keeps_old_version_when_new_never_gets_ready) {
+  keep_first_version();
+  const std::vector<pid_t> before = running(1);
+  begin(request(2));
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_THAT(outcome_.cause, HasSubstr("not ready within 10.0 s"));
+  EXPECT_EQ(running(1), before);
+  EXPECT_THAT(running(2), IsEmpty());
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_THAT(steps(), ElementsAre("planned", "swapping", "failed", "done"));
+  EXPECT_EQ(row().status, history::BuildStatus::failed);
+  EXPECT_THAT(row().failure, HasSubstr("not ready"));
+}
+
+TEST_F(Activation, keeps_old_version_when_pointer_cannot_be_moved) {
+  keep_first_version();
+  const std::vector<pid_t> before = running(1);
+  files_.broken = true;
+  begin(request(2));
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_THAT(outcome_.cause, HasSubstr("No space left on device"));
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_EQ(running(1), before);
+  EXPECT_THAT(running(2), IsEmpty());
+}
+
+TEST_F(Activation, puts_the_pointer_back_when_its_move_was_not_durable) {
+  keep_first_version();
+  files_.lost_fsync = true;
+  begin(request(2));
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_THAT(running(1), SizeIs(1));
+}
+
+TEST_F(Activation, rolls_back_when_new_dies_in_probation) {
+  keep_first_version();
+  verify_second();
+  world_.processes.end(running(2).front(), {.known = true, .code = 0, .signal = SIGSEGV});
+  world_.settle();
+  EXPECT_THAT(running(2), IsEmpty()) << "the version that died was started again";
+  ASSERT_THAT(running(1), SizeIs(1));
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_EQ(outcome_.cause, "service web: it ended: killed by SIGSEGV");
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_EQ(world_.status().version, 1);
+  EXPECT_EQ(world_.status().state, "running");
+  EXPECT_EQ(row().status, history::BuildStatus::rolled_back);
+  EXPECT_EQ(row().rollback_reason, "service web: it ended: killed by SIGSEGV");
+}
+
+TEST_F(Activation, rolls_back_when_new_turns_unhealthy_and_serves_until_the_old_one_is_up) {
+  keep_first_version();
+  verify_second();
+  world_.probe.sick.insert(world_.folder(2));
+  world_.pass(3'000);
+  EXPECT_EQ(last_step(), history::Step::rolling_back);
+  EXPECT_THAT(running(2), SizeIs(1)) << "nobody serves while the old one starts";
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(outcome_.cause, HasSubstr("3 health checks in a row failed"));
+  EXPECT_THAT(running(2), IsEmpty());
+  EXPECT_THAT(running(1), SizeIs(1));
+}
+
+TEST_F(Activation, rolls_back_when_new_dies_while_the_old_one_still_drains) {
+  keep_first_version();
+  world_.processes.stubborn.insert(running(1).front());
+  begin(request(2));
+  all_ready();
+  EXPECT_EQ(last_step(), history::Step::pointed);
+  world_.processes.end(running(2).front());
+  world_.settle();
+  all_ready();
+  world_.pass(20'000);
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_EQ(world_.status().version, 1);
+  EXPECT_THAT(running(1), SizeIs(1));
+}
+
+TEST_F(Activation, goes_back_only_once_and_keeps_trying_the_old_one_when_that_fails_too) {
+  keep_first_version();
+  verify_second();
+  world_.processes.fails = [this](const os::SpawnSpec& spec) { return spec.directory == world_.folder(1); };
+  world_.processes.end(running(2).front());
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(outcome_.cause, HasSubstr("the old version: service web"));
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_EQ(world_.status().version, 1);
+  EXPECT_EQ(world_.status().state, "backoff");
+  world_.processes.fails = nullptr;
+  world_.pass(60'000);
+  EXPECT_THAT(running(1), SizeIs(1));
+  EXPECT_THAT(running(2), IsEmpty());
+}
+
+TEST_F(Activation, never_runs_two_of_a_service_that_drains_first) {
+  mode_ = SwapMode::drain_first;
+  keep_first_version();
+  begin(request(2));
+  EXPECT_THAT(running(1), IsEmpty());
+  ASSERT_THAT(running(2), SizeIs(1));
+  world_.processes.end(running(2).front());
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "") << "it has not failed before the old one is back";
+  EXPECT_THAT(running(1), SizeIs(1));
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_EQ(world_.status().state, "running");
+}
+
+TEST_F(Activation, takes_the_first_version_away_again_when_it_dies_in_probation) {
+  begin(request(1));
+  all_ready();
+  world_.settle();
+  ASSERT_EQ(last_step(), history::Step::verifying);
+  world_.processes.end(running(1).front());
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_EQ(pointer(), "");
+  EXPECT_EQ(world_.supervisor->find("web"), nullptr);
+  EXPECT_THAT(world_.processes.alive, IsEmpty());
+}
+
+TEST_F(Activation, swaps_several_services_or_none) {
+  keep_first_version({"web", "api"});
+  const std::vector<pid_t> before = running(1);
+  begin(request(2, {"web", "api"}));
+  world_.ready(world_.newest());  // web of v2; api of v2 is started now
+  world_.processes.end(world_.newest(), {.known = true, .code = 3, .signal = 0});
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_THAT(outcome_.cause, HasSubstr("exit code 3"));
+  EXPECT_EQ(running(1), before);
+  EXPECT_THAT(running(2), IsEmpty());
+}
+
+TEST_F(Activation, does_not_point_at_a_version_of_which_one_service_died_while_the_next_started) {
+  keep_first_version({"web", "api"});
+  begin(request(2, {"web", "api"}));
+  const pid_t web = world_.newest();
+  world_.ready(web);
+  const pid_t api = world_.newest();
+  world_.processes.end(web);
+  world_.ready(api);
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_THAT(running(2), IsEmpty());
+  EXPECT_THAT(running(1), SizeIs(2));
+}
+
+TEST_F(Activation, starts_services_that_are_new_and_stops_those_that_are_gone) {
+  keep_first_version({"web", "old"});
+  begin(request(2, {"web", "fresh"}));
+  for (int i = 0; i < 3; ++i) all_ready();
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_EQ(world_.supervisor->find("old"), nullptr);
+  EXPECT_EQ(world_.status("fresh").state, "running");
+  EXPECT_THAT(running(1), IsEmpty());
+}
+
+TEST_F(Activation, brings_back_a_service_that_the_bad_version_had_dropped) {
+  keep_first_version({"web", "old"});
+  begin(request(2));
+  all_ready();
+  world_.settle();
+  ASSERT_EQ(last_step(), history::Step::verifying);
+  world_.processes.end(running(2).front());
+  for (int i = 0; i < 4; ++i) all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_EQ(world_.status("old").state, "running");
+  EXPECT_EQ(world_.status("web").version, 1);
+}
+
+TEST_F(Activation, of_the_live_version_does_nothing_unless_its_service_is_down) {
+  keep_first_version();
+  const std::vector<pid_t> before = running(1);
+  begin(request(1));
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_EQ(running(1), before);
+  world_.supervisor->find("web")->stop([] {});
+  world_.settle();
+  begin(request(1));
+  all_ready();
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_EQ(world_.status().state, "running");
+}
+
+TEST_F(Activation, refuses_a_second_swap_and_repeats_the_answer_to_the_first) {
+  keep_first_version();
+  begin(request(2));
+  Request again = request(2);
+  again.cycle = cycle_;
+  EXPECT_TRUE(activator_->begin(again).has_value());
+  history::Cycle other;
+  other.project = "p";
+  ASSERT_OK(const std::int64_t id, history_->begin_cycle(other, "{}"));
+  Request second = request(3);
+  second.cycle = id;
+  EXPECT_ERROR(ErrorKind::conflict, activator_->begin(second));
+  EXPECT_THAT(running(2), SizeIs(1));
+}
+
+TEST_F(Activation, refuses_a_service_of_another_project_and_a_folder_that_is_not_there) {
+  keep_first_version();
+  Request foreign = request(2);
+  foreign.project = "q";
+  EXPECT_ERROR(ErrorKind::conflict, activator_->check(foreign));
+  Request missing = request(2);
+  missing.directory = world_.root.path() / "none";
+  EXPECT_ERROR(ErrorKind::not_found, activator_->check(missing));
+}
+
+TEST_F(Activation, tells_the_outcome_of_earlier_swaps_from_the_journal) {
+  keep_first_version();
+  crash();
+  wait();
+  EXPECT_EQ(outcome_.outcome, "kept");
+  cycle_ = 77;
+  wait();
+  EXPECT_EQ(outcome_.outcome, "error");
+}
+
+// -- the conductor dies ----------------------------------------------------------------------------------------
+
+TEST_F(Activation, is_done_again_after_a_crash_while_the_new_one_starts) {
+  keep_first_version();
+  begin(request(2));
+  const pid_t half_started = running(2).front();
+  crash();
+  wait();
+  EXPECT_EQ(last_step(), history::Step::swapping);
+  EXPECT_FALSE(world_.processes.alive.contains(half_started));
+  EXPECT_THAT(running(2), SizeIs(1)) << "a second copy runs";
+  EXPECT_THAT(running(1), SizeIs(1));
+  all_ready();
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+}
+
+TEST_F(Activation, is_given_up_after_three_crashes_while_the_new_one_starts) {
+  keep_first_version();
+  begin(request(2));
+  crash();
+  crash();
+  crash();
+  wait();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_THAT(outcome_.cause, HasSubstr("died in every attempt"));
+  EXPECT_THAT(running(2), IsEmpty());
+  EXPECT_THAT(running(1), SizeIs(1));
+}
+
+TEST_F(Activation, goes_on_with_its_probation_after_a_crash) {
+  keep_first_version();
+  verify_second();
+  const std::vector<pid_t> before = running(2);
+  world_.pass(4'000);
+  crash();
+  wait();
+  EXPECT_EQ(running(2), before) << "a good version was restarted";
+  world_.pass(5'999);
+  EXPECT_EQ(outcome_.outcome, "");
+  world_.pass(1);
+  EXPECT_EQ(outcome_.outcome, "kept");
+}
+
+TEST_F(Activation, starts_a_new_probation_when_nobody_watched_the_old_one_end) {
+  keep_first_version();
+  verify_second();
+  activator_.reset();
+  world_.processes.forget_watchers();
+  world_.supervisor.reset();
+  world_.pass(60'000);
+  crash();
+  wait();
+  world_.pass(9'999);
+  EXPECT_EQ(outcome_.outcome, "");
+  world_.pass(1);
+  EXPECT_EQ(outcome_.outcome, "kept");
+}
+
+TEST_F(Activation, rolls_back_when_new_died_together_with_the_conductor) {
+  keep_first_version();
+  verify_second();
+  world_.processes.forget_watchers();
+  world_.processes.end(running(2).front());
+  crash();
+  wait();
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(outcome_.cause, HasSubstr("while the conductor was away"));
+  EXPECT_THAT(running(1), SizeIs(1));
+  EXPECT_THAT(running(2), IsEmpty());
+}
+
+TEST_F(Activation, finishes_a_rollback_that_a_crash_interrupted) {
+  keep_first_version();
+  verify_second();
+  world_.processes.end(running(2).front(), {.known = true, .code = 9, .signal = 0});
+  world_.settle();
+  ASSERT_EQ(last_step(), history::Step::rolling_back);
+  crash();
+  wait();
+  EXPECT_THAT(running(1), SizeIs(1)) << "two copies of the old version, or none";
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_EQ(outcome_.cause, "service web: it ended: exit code 9");
+  EXPECT_EQ(pointer(), "versions/v1");
+  EXPECT_THAT(running(2), IsEmpty());
+}
+
+TEST_F(Activation, closes_a_promote_that_was_never_begun) {
+  keep_first_version();
+  history::Cycle cycle;
+  cycle.project = "p";
+  cycle.kind = history::CycleKind::promote;
+  ASSERT_OK(cycle_, history_->begin_cycle(cycle, "{}"));
+  crash();
+  EXPECT_THAT(steps(), ElementsAre("planned", "failed", "done"));
+}
+
+TEST_F(Activation, leaves_an_update_that_was_not_handed_over_to_its_worker) {
+  history::Cycle cycle;
+  cycle.project = "p";
+  ASSERT_OK(cycle_, history_->begin_cycle(cycle, "{}"));
+  crash();
+  EXPECT_THAT(steps(), ElementsAre("planned"));
+}
+
+}  // namespace
+}  // namespace sb::activation

@@ -1,0 +1,199 @@
+// The real conductor with real services: what it does for one service, for its own successor, and for workers.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <csignal>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "support/files.h"
+#include "support/result_matchers.h"
+#include "unit/conductor/conductor_process.h"
+#include "unit/conductor/test_versions.h"
+
+namespace sb::tests {
+namespace {
+
+TEST(Conductor, starts_a_service_once_and_passes_it_its_socket) {
+  ConductorProcess conductor;
+  conductor.start();
+  const TestVersions versions(conductor.home(), "web");
+  const Json first = conductor.call("service.ensure", versions.ensure(1));
+  const Json second = conductor.call("service.ensure", versions.ensure(1));
+  EXPECT_EQ(first["pid"], second["pid"]);
+  EXPECT_EQ(http_get(first["sockets"][0]), "v1 " + std::to_string(first["pid"].get<int>()));
+}
+
+TEST(Conductor, refuses_a_service_whose_program_is_missing_and_forgets_it) {
+  ConductorProcess conductor;
+  conductor.start();
+  const TestVersions versions(conductor.home(), "web");
+  Json params = versions.ensure(1);
+  params["spec"]["command"] = {"bin/none"};
+  const Result<Json> answer = conductor.try_call("service.ensure", params);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_NE(answer.error().what.find("bin/none"), std::string::npos) << answer.error().what;
+  EXPECT_TRUE(conductor.service("web").is_null());
+}
+
+TEST(Conductor, says_which_key_of_a_service_is_wrong) {
+  ConductorProcess conductor;
+  conductor.start();
+  Json params = TestVersions(conductor.home(), "web").ensure(1);
+  params["spec"]["drain_timeut_ms"] = 5;
+  const Result<Json> answer = conductor.try_call("service.ensure", params);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().kind, ErrorKind::usage);
+  EXPECT_NE(answer.error().what.find("did you mean \"drain_timeout_ms\""), std::string::npos) << answer.error().what;
+}
+
+TEST(Conductor, restarts_a_service_that_was_killed_on_the_same_socket) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json service = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  const int old_pid = service["pid"].get<int>();
+  ::kill(old_pid, SIGKILL);
+  // The listening socket stays open with the conductor: the request waits in its backlog for the next process.
+  const std::string answer = http_get(service["sockets"][0]);
+  EXPECT_EQ(answer.substr(0, 3), "v1 ");
+  EXPECT_NE(answer, "v1 " + std::to_string(old_pid));
+  const Json now = conductor.service("web");
+  EXPECT_EQ(now["restarts"], 1);
+  EXPECT_EQ(now["last_exit"], "killed by SIGKILL");
+}
+
+TEST(Conductor, stops_starts_and_removes_a_service) {
+  ConductorProcess conductor;
+  conductor.start();
+  const TestVersions versions(conductor.home(), "web");
+  const int pid = conductor.call("service.ensure", versions.ensure(1))["pid"].get<int>();
+  EXPECT_EQ(conductor.call("service.stop", {{"name", "web"}})["state"], "stopped");
+  wait_for_end(pid);
+  const Json started = conductor.call("service.start", {{"name", "web"}});
+  EXPECT_EQ(started["state"], "running");
+  const Json restarted = conductor.call("service.restart", {{"name", "web"}});
+  EXPECT_NE(restarted["pid"], started["pid"]);
+  conductor.call("service.remove", {{"name", "web"}});
+  EXPECT_TRUE(conductor.service("web").is_null());
+  EXPECT_EQ(conductor.try_call("service.stop", {{"name", "web"}}).error().kind, ErrorKind::not_found);
+}
+
+TEST(Conductor, adopts_its_services_after_kill_9_and_has_their_sockets_back) {
+  ConductorProcess conductor;
+  conductor.start();
+  const TestVersions versions(conductor.home(), "web");
+  const Json before = conductor.call("service.ensure", versions.ensure(1));
+  conductor.kill_and_wait();
+  const Json after = conductor.service("web");
+  EXPECT_EQ(after["pid"], before["pid"]);
+  EXPECT_EQ(after["sockets"], before["sockets"]);
+  EXPECT_EQ(after["status_text"], "");
+  // It is really supervised again: its death is seen, and the socket is there for the next one.
+  ::kill(after["pid"].get<int>(), SIGKILL);
+  EXPECT_EQ(http_get(before["sockets"][0]).substr(0, 3), "v1 ");
+  EXPECT_EQ(conductor.service("web")["last_exit"], "killed by SIGKILL");
+}
+
+TEST(Conductor, adopts_its_services_after_a_stop_and_a_start) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json before = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  conductor.stop(false);
+  conductor.start();
+  EXPECT_EQ(conductor.service("web")["pid"], before["pid"]);
+  EXPECT_EQ(http_get(before["sockets"][0]), "v1 " + std::to_string(before["pid"].get<int>()));
+}
+
+TEST(Conductor, starts_a_service_that_died_while_it_was_away) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json before = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  conductor.stop(false);
+  ::kill(before["pid"].get<int>(), SIGKILL);
+  wait_for_end(before["pid"].get<int>());
+  conductor.start();
+  EXPECT_EQ(http_get(before["sockets"][0]).substr(0, 3), "v1 ");
+  EXPECT_NE(conductor.service("web")["pid"], before["pid"]);
+}
+
+TEST(Conductor, stops_its_services_when_asked_and_starts_them_again_at_its_next_start) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json before = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  conductor.stop(true);
+  EXPECT_FALSE(os::start_ticks_of(before["pid"].get<int>()).has_value()) << "the service still runs";
+  conductor.start();
+  EXPECT_EQ(http_get(before["sockets"][0]).substr(0, 3), "v1 ");
+}
+
+TEST(Conductor, runs_once_per_home_and_names_the_one_that_does) {
+  ConductorProcess conductor;
+  conductor.start();
+  const UniqueFd output(::memfd_create("output", 0));
+  os::SpawnSpec spec;
+  spec.argv = {SELFBUILD_TEST_CONDUCTOR, "run"};
+  spec.environment = {"SELFBUILD_HOME=" + conductor.home().state().parent_path().string()};
+  spec.output = output.get();
+  ASSERT_OK(const os::Process second, os::spawn(spec));
+  wait_for_end(second.pid);
+  EXPECT_EQ(os::reap(second)->code, 4);
+  std::array<char, 1000> text{};
+  ASSERT_GT(::pread(output.get(), text.data(), text.size() - 1, 0), 0);
+  const std::string pid = std::to_string(conductor.call("conductor.status")["pid"].get<int>());
+  EXPECT_NE(std::string(text.data()).find("pid " + pid), std::string::npos) << text.data();
+}
+
+TEST(Conductor, gives_a_task_to_the_next_worker_when_the_first_has_gone) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json submitted = conductor.call(
+      "task.submit",
+      {{"project", "p"}, {"kind", "update"}, {"commit", ""}, {"from", 0}, {"plan", "{}"}, {"title", "t"}, {"triggered_by", "test"}});
+  auto first = std::make_unique<rpc::Client>(conductor.connect());
+  ASSERT_OK(const Json lease, first->call("task.claim", Json::object()));
+  EXPECT_EQ(lease["task"], submitted["task"]);
+  EXPECT_EQ(lease["cycle"], submitted["cycle"]);
+  EXPECT_EQ(lease["attempt"], 1);
+  first.reset();
+  rpc::Client second = conductor.connect();
+  ASSERT_OK(const Json again, second.call("task.claim", Json::object()));
+  EXPECT_EQ(again["task"], submitted["task"]);
+  EXPECT_EQ(again["attempt"], 2);
+  const Json stale{{"task", lease["task"]}, {"attempt", 1}, {"ok", true}, {"result", Json::object()}};
+  EXPECT_ERROR(ErrorKind::interrupted, second.call("task.complete", stale));
+  ASSERT_GOOD(second.call("task.complete", {{"task", lease["task"]}, {"attempt", 2}, {"ok", true}, {"result", Json::object()}}));
+  EXPECT_EQ(conductor.call("task.list")["tasks"][0]["status"], "completed");
+}
+
+TEST(Conductor, holds_a_second_task_back_while_the_first_is_worked_on) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json request{{"project", "p"}, {"commit", ""}, {"plan", "{}"}, {"title", "t"}};
+  conductor.call("task.submit", request);
+  const Json second = conductor.call("task.submit", request);
+  rpc::Client one = conductor.connect();
+  ASSERT_OK(const Json lease, one.call("task.claim", Json::object()));
+  {
+    rpc::Client other = conductor.connect();
+    EXPECT_ERROR(ErrorKind::interrupted, other.call("task.claim", Json::object(), std::chrono::milliseconds(50)));
+  }
+  EXPECT_EQ(conductor.call("conductor.status")["tasks"], (Json{{"pending", 1}, {"running", 1}}));
+  ASSERT_GOOD(one.call("task.complete", {{"task", lease["task"]}, {"attempt", 1}, {"ok", true}, {"result", Json::object()}}));
+  ASSERT_OK(const Json next, one.call("task.claim", Json::object()));
+  EXPECT_EQ(next["task"], second["task"]);
+}
+
+TEST(Conductor, frees_a_task_when_it_was_killed_itself) {
+  ConductorProcess conductor;
+  conductor.start();
+  conductor.call("task.submit", {{"project", "p"}, {"plan", "{}"}});
+  rpc::Client first = conductor.connect();
+  ASSERT_GOOD(first.call("task.claim", Json::object()));
+  conductor.kill_and_wait();
+  rpc::Client second = conductor.connect();
+  ASSERT_OK(const Json lease, second.call("task.claim", Json::object()));
+  EXPECT_EQ(lease["attempt"], 2);
+}
+
+}  // namespace
+}  // namespace sb::tests

@@ -1,0 +1,172 @@
+// Statements and transactions on a real database file.
+#include "sqlite/database.h"
+
+#include <stdexcept>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/files.h"
+#include "support/result_matchers.h"
+
+namespace sb::sqlite {
+namespace {
+
+class DatabaseTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_GOOD(database_.execute(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT UNIQUE, number INTEGER NOT NULL)"));
+  }
+
+  static Database opened(const std::filesystem::path& path) {
+    Result<Database> database = Database::open(path);
+    if (!database) throw std::runtime_error(format_error(database.error()));
+    return std::move(*database);
+  }
+  std::int64_t number(const std::string& sql) {
+    Result<Statement> statement = database_.prepare(sql);
+    if (!statement) throw std::runtime_error(format_error(statement.error()));
+    const Result<bool> row = statement->step();
+    if (!row || !*row) throw std::runtime_error("no row: " + sql);
+    return statement->integer(0);
+  }
+
+  os::TemporaryFolder folder_ = tests::temporary_folder();
+  Database database_ = opened(folder_.path() / "test.db");
+};
+
+TEST_F(DatabaseTest, opens_with_the_settings_that_make_a_commit_survive_a_power_cut) {
+  ASSERT_OK(Statement mode, database_.prepare("PRAGMA journal_mode"));
+  ASSERT_EQ(mode.step(), true);
+  EXPECT_EQ(mode.text(0), "wal");
+  EXPECT_EQ(number("PRAGMA synchronous"), 2) << "2 is FULL";
+  EXPECT_EQ(number("PRAGMA foreign_keys"), 1);
+  EXPECT_EQ(number("PRAGMA busy_timeout"), 5000);
+}
+
+TEST_F(DatabaseTest, gives_values_back_as_they_were_bound) {
+  ASSERT_OK(Statement select, database_.prepare("SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7"));
+  select.bind(1, INT64_MIN)
+      .bind(2, std::string_view())  // its data() is null, and still it is not NULL
+      .bind(3, std::string("a\0b", 3))
+      .bind_null(4)
+      .bind(5, std::optional<std::int64_t>(7))
+      .bind(6, std::optional<std::string>())
+      .bind(7, "ü");
+  ASSERT_EQ(select.step(), true);
+  EXPECT_EQ(select.integer(0), INT64_MIN);
+  EXPECT_FALSE(select.is_null(1));
+  EXPECT_EQ(select.text(1), "");
+  EXPECT_EQ(select.text(2), std::string("a\0b", 3));
+  EXPECT_TRUE(select.is_null(3));
+  EXPECT_EQ(select.text(3), "");
+  EXPECT_EQ(select.optional_integer(3), std::nullopt);
+  EXPECT_EQ(select.optional_integer(4), 7);
+  EXPECT_TRUE(select.is_null(5));
+  EXPECT_EQ(select.text(6), "ü");
+  EXPECT_EQ(select.step(), false);
+}
+
+TEST_F(DatabaseTest, statement_can_be_bound_and_run_again) {
+  ASSERT_OK(Statement insert, database_.prepare("INSERT INTO t(name, number) VALUES(?1, ?2)"));
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_GOOD(insert.bind(1, "n" + std::to_string(i)).bind(2, i).run());
+    EXPECT_EQ(database_.last_insert_id(), i);
+    EXPECT_EQ(database_.changes(), 1);
+  }
+  ASSERT_GOOD(database_.execute("UPDATE t SET number=0 WHERE number>1; "));
+  EXPECT_EQ(database_.changes(), 2);
+}
+
+TEST_F(DatabaseTest, error_of_a_bind_is_reported_by_the_next_step) {
+  ASSERT_OK(Statement insert, database_.prepare("INSERT INTO t(number) VALUES(?1)"));
+  const Status ran = insert.bind(1, 1).bind(2, 2).run();
+  ASSERT_FALSE(ran.has_value()) << "there is no second parameter";
+  EXPECT_EQ(ran.error().kind, ErrorKind::bug);
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 0);
+}
+
+TEST_F(DatabaseTest, error_names_the_statement_and_the_extended_code) {
+  ASSERT_GOOD(database_.execute("INSERT INTO t(name, number) VALUES('a', 1)"));
+  ASSERT_OK(Statement insert, database_.prepare("INSERT INTO t(name, number) VALUES(?1, 2)"));
+  const Status twice = insert.bind(1, "a").run();
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_EQ(twice.error().kind, ErrorKind::conflict);
+  EXPECT_THAT(twice.error().what,
+              ::testing::HasSubstr("UNIQUE constraint failed: t.name (SQLite code 2067)"));
+  EXPECT_THAT(one_line(twice.error()), ::testing::HasSubstr("INSERT INTO t(name, number)"));
+  ASSERT_GOOD(insert.bind(1, "b").run());  // usable after its error
+}
+
+TEST_F(DatabaseTest, statement_of_ours_that_is_wrong_is_a_bug) {
+  EXPECT_ERROR(ErrorKind::bug, database_.prepare("SELECT nothing FROM nowhere"));
+  EXPECT_ERROR(ErrorKind::bug, database_.prepare("  -- nothing"));
+  EXPECT_ERROR(ErrorKind::bug, database_.execute("INSERT INTO t(name) VALUES('number is missing')"));
+  ASSERT_GOOD(database_.execute("CREATE TABLE child(t INTEGER REFERENCES t(id))"));
+  EXPECT_ERROR(ErrorKind::bug, database_.execute("INSERT INTO child VALUES(99)"));
+}
+
+TEST_F(DatabaseTest, transaction_is_all_or_nothing) {
+  const Status failed = database_.transaction([&]() -> Status {
+    SB_CHECK(database_.execute("INSERT INTO t(number) VALUES(1)"));
+    return fail(ErrorKind::refused, "half way");
+  });
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().what, "half way");
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 0);
+
+  EXPECT_THROW((void)database_.transaction([&]() -> Status {
+    (void)database_.execute("INSERT INTO t(number) VALUES(1)");
+    throw std::runtime_error("thrown");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 0);
+
+  ASSERT_GOOD(database_.transaction([&] { return database_.execute("INSERT INTO t(number) VALUES(1)"); }));
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 1);
+}
+
+TEST_F(DatabaseTest, transaction_inside_a_transaction_is_refused_and_leaves_the_outer_one_alone) {
+  const auto outer = [&]() -> Status {
+    SB_CHECK(database_.execute("INSERT INTO t(number) VALUES(1)"));
+    EXPECT_ERROR(ErrorKind::bug, database_.transaction([] { return Status{}; }));
+    return {};
+  };
+  ASSERT_GOOD(database_.transaction(outer));
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 1);
+}
+
+TEST_F(DatabaseTest, open_transaction_of_another_connection_is_a_conflict) {
+  Database other = opened(folder_.path() / "test.db");
+  ASSERT_GOOD(other.execute("PRAGMA busy_timeout=0"));
+  const auto work = [&]() -> Status {
+    EXPECT_ERROR(ErrorKind::conflict, other.transaction([] { return Status{}; }));
+    EXPECT_ERROR(ErrorKind::conflict, other.execute("INSERT INTO t(number) VALUES(1)"));
+    return {};
+  };
+  ASSERT_GOOD(database_.transaction(work));
+  ASSERT_GOOD(other.execute("INSERT INTO t(number) VALUES(1)"));
+}
+
+TEST_F(DatabaseTest, new_file_can_be_opened_by_several_at_once) {
+  for (int round = 0; round < 10; ++round) {
+    const auto path = folder_.path() / ("fresh-" + std::to_string(round));
+    std::vector<std::string> errors(4);
+    {
+      std::vector<std::jthread> openers;
+      openers.reserve(errors.size());
+      for (std::string& error : errors) {
+        openers.emplace_back([&error, path] {
+          const Result<Database> database = Database::open(path);
+          if (!database) error = format_error(database.error());
+        });
+      }
+    }
+    EXPECT_THAT(errors, ::testing::Each(""));
+  }
+}
+
+}  // namespace
+}  // namespace sb::sqlite

@@ -1,0 +1,154 @@
+#include "unit/supervise/fake_world.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+
+#include "support/files.h"
+
+namespace sb::tests {
+namespace {
+
+template <typename T>
+T must(Result<T> result) {
+  if (!result) {
+    std::cerr << format_error(result.error());
+    std::abort();
+  }
+  return std::move(*result);
+}
+
+}  // namespace
+
+void FakeProcesses::end(pid_t pid, os::Exit exit) {
+  alive.erase(pid);
+  const auto found = watchers_.find(pid);
+  if (found == watchers_.end()) return;
+  const auto callback = found->second;
+  watchers_.erase(found);
+  callback(exit);
+}
+
+std::vector<pid_t> FakeProcesses::alive_in(const std::filesystem::path& directory) const {
+  std::vector<pid_t> found;
+  for (const auto& [pid, spec] : alive) {
+    if (spec.directory == directory) found.push_back(pid);
+  }
+  return found;
+}
+
+Result<os::Process> FakeProcesses::start(const os::SpawnSpec& spec) {
+  if (fails && fails(spec)) return fail(ErrorKind::environment, "cannot start " + spec.argv.front());
+  const pid_t pid = next_++;
+  started.push_back({.pid = pid, .spec = spec});
+  alive[pid] = spec;
+  return os::Process{.pid = pid, .start_ticks = static_cast<std::uint64_t>(pid), .pidfd = {}};
+}
+
+std::optional<os::Process> FakeProcesses::adopt(pid_t pid, std::uint64_t start_ticks) {
+  if (!alive.contains(pid) || start_ticks != static_cast<std::uint64_t>(pid)) return std::nullopt;
+  return os::Process{.pid = pid, .start_ticks = start_ticks, .pidfd = {}};
+}
+
+std::optional<os::Process> FakeProcesses::find_marked(const std::string& variable) {
+  for (const auto& [pid, spec] : alive) {
+    if (std::ranges::find(spec.environment, variable) != spec.environment.end()) {
+      return adopt(pid, static_cast<std::uint64_t>(pid));
+    }
+  }
+  return std::nullopt;
+}
+
+os::Watch FakeProcesses::on_exit(const os::Process& process, std::function<void(os::Exit)> callback) {
+  const pid_t pid = process.pid;
+  watchers_[pid] = std::move(callback);
+  return os::Watch([this, pid] { watchers_.erase(pid); });
+}
+
+void FakeProcesses::signal(const os::Process& process, int signal, bool) {
+  const pid_t pid = process.pid;
+  signals.emplace_back(pid, signal);
+  if (signal == SIGTERM && stubborn.contains(pid)) return;
+  pending_.push_back(std::make_unique<os::Watch>(timers_.after(os::Milliseconds(0), [this, pid, signal] {
+    if (!alive.contains(pid)) return;
+    end(pid, signal == SIGTERM ? os::Exit{.known = true, .code = 0, .signal = 0}
+                               : os::Exit{.known = true, .code = 0, .signal = signal});
+  })));
+}
+
+void FakeProbe::ask(const supervise::ProbeSpec&, const std::vector<supervise::BoundAddress>&,
+                    const std::filesystem::path& directory, std::function<void(Status)> answer) {
+  ++asked;
+  pending_.push_back(std::make_unique<os::Watch>(
+      timers_.after(os::Milliseconds(0), [this, directory, answer = std::move(answer)] {
+        answer(sick.contains(directory) ? Status(fail(ErrorKind::unhealthy, "GET /health answered 503")) : Status());
+      })));
+}
+
+void FakeVault::put(const std::string& name, int fd) { held[name] = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
+UniqueFd FakeVault::take(const std::string& name) {
+  const auto found = held.find(name);
+  if (found == held.end()) return {};
+  UniqueFd fd = std::move(found->second);
+  held.erase(found);
+  return fd;
+}
+
+FakeWorld::FakeWorld() : root(temporary_folder()), home(must(os::Home::at(root.path()))) { open(); }
+
+void FakeWorld::open() {
+  table = std::make_unique<supervise::ServiceTable>(must(supervise::ServiceTable::open(home.database())));
+  around = std::make_unique<supervise::Surroundings>(
+      supervise::Surroundings{.timers = timers,
+                              .processes = processes,
+                              .probe = probe,
+                              .vault = vault,
+                              .table = *table,
+                              .home = home,
+                              .notify_socket = "/run/notify.sock",
+                              .environment = {"SELFBUILD_SOCKET=/run/conductor.sock"},
+                              .log = [this](const std::string& text) { log += text + "\n"; }});
+  supervisor = std::make_unique<supervise::Supervisor>(*around);
+}
+
+void FakeWorld::restart(bool keep_vault) {
+  supervisor.reset();
+  around.reset();
+  table.reset();
+  processes.forget_watchers();
+  if (!keep_vault) vault.held.clear();
+  open();
+  const Status recovered = supervisor->recover();
+  if (!recovered) std::cerr << format_error(recovered.error());
+}
+
+void FakeWorld::ready(pid_t pid) {
+  supervise::Notification notification;
+  notification.ready = true;
+  supervisor->notify(pid, notification);
+  settle();
+}
+
+supervise::Deployment FakeWorld::deployment(int version, const std::string& service) const {
+  supervise::Deployment deployment;
+  deployment.project = "p";
+  deployment.version = version;
+  deployment.directory = folder(version);
+  std::filesystem::create_directories(deployment.directory);
+  deployment.spec.name = service;
+  deployment.spec.command = {"bin/" + service};
+  deployment.spec.sockets = {{.name = "http", .listen = "127.0.0.1:0"}};
+  deployment.spec.ready.kind = supervise::ProbeSpec::Kind::notify;
+  deployment.spec.health.kind = supervise::ProbeSpec::Kind::http;
+  deployment.spec.health.address = "http";
+  return deployment;
+}
+
+supervise::ServiceStatus FakeWorld::status(const std::string& service) {
+  return supervisor->find(service)->status();
+}
+
+}  // namespace sb::tests

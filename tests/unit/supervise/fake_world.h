@@ -1,0 +1,105 @@
+// A world for supervision in which the test says what happens: time, processes that start and die, answers to health
+// checks. The database and the sockets are real. `restart` is what a kill -9 of the conductor leaves behind.
+#pragma once
+
+#include <csignal>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "os/file_system.h"
+#include "os/home.h"
+#include "supervise/supervisor.h"
+#include "support/fake_timers.h"
+
+namespace sb::tests {
+
+class FakeProcesses final : public supervise::ProcessRunner {
+ public:
+  explicit FakeProcesses(os::Timers& timers) : timers_(timers) {}
+
+  struct Started {
+    pid_t pid;
+    os::SpawnSpec spec;
+  };
+  std::vector<Started> started;                     // all, oldest first
+  std::vector<std::pair<pid_t, int>> signals;       // pid and signal, in order
+  std::set<pid_t> stubborn;                         // ignore SIGTERM
+  std::function<bool(const os::SpawnSpec&)> fails;  // true: cannot be started
+  std::map<pid_t, os::SpawnSpec> alive;
+
+  void end(pid_t pid, os::Exit exit = {.known = true, .code = 1, .signal = 0});
+  // The conductor has gone: nobody watches any more, the processes run on.
+  void forget_watchers() { watchers_.clear(); }
+  [[nodiscard]] std::vector<pid_t> alive_in(const std::filesystem::path& directory) const;
+
+  [[nodiscard]] Result<os::Process> start(const os::SpawnSpec& spec) override;
+  [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override;
+  [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override;
+  [[nodiscard]] os::Watch on_exit(const os::Process& process, std::function<void(os::Exit)> callback) override;
+  void signal(const os::Process& process, int signal, bool whole_group) override;
+
+ private:
+  os::Timers& timers_;
+  pid_t next_ = 100'000'001;  // above any pid_max, so that nothing real is meant
+  std::map<pid_t, std::function<void(os::Exit)>> watchers_;
+  std::vector<std::unique_ptr<os::Watch>> pending_;
+};
+
+class FakeProbe final : public supervise::HealthProbe {
+ public:
+  explicit FakeProbe(os::Timers& timers) : timers_(timers) {}
+  std::set<std::filesystem::path> sick;  // version folders whose services say no
+  int asked = 0;
+  void ask(const supervise::ProbeSpec& spec, const std::vector<supervise::BoundAddress>& sockets,
+           const std::filesystem::path& directory, std::function<void(Status)> answer) override;
+
+ private:
+  os::Timers& timers_;
+  std::vector<std::unique_ptr<os::Watch>> pending_;
+};
+
+class FakeVault final : public supervise::SocketVault {
+ public:
+  std::map<std::string, UniqueFd> held;
+  void put(const std::string& name, int fd) override;
+  void drop(const std::string& name) override { held.erase(name); }
+  [[nodiscard]] UniqueFd take(const std::string& name) override;
+};
+
+class FakeWorld {
+ public:
+  FakeWorld();
+
+  // Time goes by.
+  void pass(int milliseconds) { timers.advance(os::Milliseconds(milliseconds)); }
+  void settle() { pass(0); }  // what is due now
+  // The conductor dies and comes back; keep_vault: with its keeper.
+  void restart(bool keep_vault = true);
+  void ready(pid_t pid);  // READY=1
+
+  // A service that says READY=1 and is asked by HTTP: what most tests want.
+  [[nodiscard]] supervise::Deployment deployment(int version, const std::string& service = "web") const;
+  [[nodiscard]] std::filesystem::path folder(int version) const { return home.version("p", version); }
+  [[nodiscard]] pid_t newest() const { return processes.started.back().pid; }
+  [[nodiscard]] supervise::ServiceStatus status(const std::string& service = "web");
+
+  FakeTimers timers;
+  os::TemporaryFolder root;
+  os::Home home;
+  FakeProcesses processes{timers};
+  FakeProbe probe{timers};
+  FakeVault vault;
+  std::unique_ptr<supervise::ServiceTable> table;
+  std::unique_ptr<supervise::Surroundings> around;
+  std::unique_ptr<supervise::Supervisor> supervisor;
+  std::string log;
+
+ private:
+  void open();
+};
+
+}  // namespace sb::tests

@@ -1,0 +1,244 @@
+// Real sockets and real probes: what the candidate run and the conductor ask.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "os/unix_socket.h"
+#include "supervise/probe.h"
+#include "supervise/process_runner.h"
+#include "supervise/service_log.h"
+#include "support/files.h"
+#include "support/result_matchers.h"
+
+namespace sb::supervise {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Answers every request on a socket with one text until it is destroyed.
+class Answering {
+ public:
+  Answering(int listener, std::string answer) : thread_([this, listener, answer = std::move(answer)] {
+    while (!stop_) {
+      pollfd wait{.fd = listener, .events = POLLIN, .revents = 0};
+      if (::poll(&wait, 1, 10) <= 0) continue;
+      const UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+      std::array<char, 4096> request{};
+      if (::recv(connection.get(), request.data(), request.size(), 0) <= 0) continue;
+      last_request = request.data();
+      ::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+    }
+  }) {}
+  ~Answering() {
+    stop_ = true;
+    thread_.join();
+  }
+  std::string last_request;  // to be read after destruction, or after an answer
+
+ private:
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+ProbeSpec http(const std::string& address) {
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::http;
+  spec.address = address;
+  spec.path = "/health";
+  spec.timeout = milliseconds(60'000);
+  return spec;
+}
+
+std::vector<BoundSocket> bound(const std::string& listen) {
+  std::vector<BoundSocket> sockets;
+  Result<BoundSocket> socket = bind_socket({.name = "web", .listen = listen});
+  EXPECT_TRUE(socket.has_value());
+  sockets.push_back(std::move(*socket));
+  return sockets;
+}
+
+TEST(BindSocket, takes_a_free_port_and_says_which) {
+  ASSERT_OK(const BoundSocket socket, bind_socket({.name = "web", .listen = "127.0.0.1:0"}));
+  EXPECT_THAT(socket.address, ::testing::StartsWith("127.0.0.1:"));
+  EXPECT_NE(socket.address, "127.0.0.1:0");
+}
+
+TEST(BindSocket, says_conflict_when_the_address_is_taken) {
+  ASSERT_OK(const BoundSocket first, bind_socket({.name = "web", .listen = "127.0.0.1:0"}));
+  EXPECT_ERROR(ErrorKind::conflict, bind_socket({.name = "web", .listen = first.address}));
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  const SocketSpec unix_socket{.name = "ctl", .listen = "unix:" + (folder.path() / "s").string()};
+  {
+    ASSERT_OK(const BoundSocket held, bind_socket(unix_socket));
+    EXPECT_ERROR(ErrorKind::conflict, bind_socket(unix_socket));
+  }
+  // What a program that has gone left behind is replaced.
+  EXPECT_TRUE(bind_socket(unix_socket).has_value());
+}
+
+TEST(Probe, http_is_good_for_2xx_and_3xx) {
+  const std::vector<BoundSocket> sockets = bound("127.0.0.1:0");
+  for (const char* status : {"200 OK", "204 No Content", "302 Found"}) {
+    Answering server(sockets.front().fd.get(), std::string("HTTP/1.0 ") + status + "\r\n\r\n");
+    EXPECT_TRUE(probe_once(http("web"), sockets, "/").has_value()) << status;
+    EXPECT_THAT(server.last_request, HasSubstr("GET /health HTTP/1."));
+  }
+}
+
+TEST(Probe, http_tells_the_status_and_the_first_line_of_a_bad_answer) {
+  const std::vector<BoundSocket> sockets = bound("127.0.0.1:0");
+  const Answering server(sockets.front().fd.get(), "HTTP/1.0 503 No\r\n\r\nthe database is gone\nmore\n");
+  const Status answer = probe_once(http(sockets.front().address), {}, "/");
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().kind, ErrorKind::unhealthy);
+  EXPECT_THAT(answer.error().what, HasSubstr("answered 503"));
+  EXPECT_EQ(answer.error().found, "503: the database is gone");
+}
+
+TEST(Probe, http_reaches_unix_sockets) {
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  const std::vector<BoundSocket> sockets = bound("unix:" + (folder.path() / "s").string());
+  const Answering server(sockets.front().fd.get(), "HTTP/1.0 200 OK\r\n\r\n");
+  EXPECT_TRUE(probe_once(http("web"), sockets, "/").has_value());
+}
+
+TEST(Probe, http_does_not_wait_for_ever) {
+  const std::vector<BoundSocket> sockets = bound("127.0.0.1:0");  // accepts nothing
+  ProbeSpec spec = http("web");
+  spec.timeout = milliseconds(50);
+  EXPECT_ERROR(ErrorKind::unhealthy, probe_once(spec, sockets, "/"));
+}
+
+TEST(Probe, tcp_is_good_when_somebody_listens) {
+  std::vector<BoundSocket> sockets = bound("127.0.0.1:0");
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::tcp;
+  spec.address = "web";
+  EXPECT_TRUE(probe_once(spec, sockets, "/").has_value());
+  sockets.front().fd.reset();
+  EXPECT_ERROR(ErrorKind::unhealthy, probe_once(spec, sockets, "/"));
+}
+
+TEST(Probe, command_runs_in_the_versions_folder_and_knows_the_address) {
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  tests::write(folder.path() / "here", "");
+  const std::vector<BoundSocket> sockets = bound("127.0.0.1:0");
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::command;
+  spec.timeout = milliseconds(60'000);
+  spec.command = {"sh", "-c", "test -e here && test \"$SELFBUILD_LISTEN_WEB\" = " + sockets.front().address};
+  EXPECT_TRUE(probe_once(spec, sockets, folder.path()).has_value());
+}
+
+TEST(Probe, command_tells_its_exit_code_and_output) {
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::command;
+  spec.timeout = milliseconds(60'000);
+  spec.command = {"sh", "-c", "echo no disk; exit 3"};
+  const Status answer = probe_once(spec, {}, "/");
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().found, "exit code 3");
+  EXPECT_EQ(answer.error().log, "no disk");
+}
+
+TEST(Probe, command_is_killed_with_all_it_started_when_it_takes_too_long) {
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::command;
+  spec.timeout = milliseconds(100);
+  spec.command = {"sh", "-c", "sleep 1000 & sleep 1000"};
+  EXPECT_ERROR(ErrorKind::unhealthy, probe_once(spec, {}, "/"));
+}
+
+TEST(Probe, of_the_kinds_that_ask_nothing_is_good) {
+  for (const ProbeSpec::Kind kind : {ProbeSpec::Kind::none, ProbeSpec::Kind::notify, ProbeSpec::Kind::watchdog}) {
+    ProbeSpec spec;
+    spec.kind = kind;
+    EXPECT_TRUE(probe_once(spec, {}, "/").has_value());
+  }
+}
+
+TEST(Notification, is_read_line_by_line) {
+  const Notification all = parse_notification("READY=1\nSTATUS=up = well\nWATCHDOG=1\nSTOPPING=1\nX=y\nEXTEND_TIMEOUT_USEC=5000");
+  EXPECT_TRUE(all.ready && all.watchdog && all.stopping);
+  EXPECT_EQ(all.status, "up = well");
+  EXPECT_EQ(all.extend_timeout_usec, 5000);
+  const Notification none = parse_notification("READY=0\nREADY=11\n READY=1\nEXTEND_TIMEOUT_USEC=-1\n");
+  EXPECT_FALSE(none.ready || none.watchdog || none.stopping || none.status || none.extend_timeout_usec);
+}
+
+TEST(ServiceEnvironment, is_clean_but_for_the_basics_and_the_spec) {
+  ServiceSpec spec;
+  spec.environment = {"PATH=/mine", "A=b"};
+  spec.health.kind = ProbeSpec::Kind::watchdog;
+  spec.health.interval = milliseconds(1500);
+  const std::vector<std::string> environment = service_environment(spec, "/run/n");
+  EXPECT_THAT(environment, Contains("PATH=/mine"));
+  EXPECT_THAT(environment, Contains("A=b"));
+  EXPECT_THAT(environment, Contains("NOTIFY_SOCKET=/run/n"));
+  EXPECT_THAT(environment, Contains("WATCHDOG_USEC=1500000"));
+  EXPECT_EQ(environment.size(), 7U) << "PATH, LANG, HOME, USER, A, NOTIFY_SOCKET, WATCHDOG_USEC";
+}
+
+TEST(ResolvedCommand, is_relative_to_the_version) {
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  tests::write(folder.path() / "tool", "");
+  ServiceSpec spec;
+  const auto program = [&](const std::string& name) {
+    spec.command = {name, "-x"};
+    return resolved_command(spec, folder.path()).front();
+  };
+  EXPECT_EQ(program("bin/web"), (folder.path() / "bin/web").string());
+  EXPECT_EQ(program("tool"), (folder.path() / "tool").string());
+  EXPECT_EQ(program("sh"), "sh");
+  EXPECT_EQ(program("/bin/sh"), "/bin/sh");
+}
+
+TEST(ServiceLog, starts_anew_above_its_limit_and_keeps_what_was_before) {
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  ASSERT_OK(const UniqueFd log, open_service_log(folder.path()));
+  ASSERT_EQ(::write(log.get(), "0123456789", 10), 10);
+  cap_service_log(folder.path(), 10);
+  EXPECT_EQ(tests::read(folder.path() / "log"), "0123456789");
+  cap_service_log(folder.path(), 9);
+  ASSERT_EQ(::write(log.get(), "new", 3), 3);
+  EXPECT_EQ(tests::read(folder.path() / "log.1"), "0123456789");
+  EXPECT_EQ(tests::read(folder.path() / "log"), "new");
+}
+
+TEST(RealProcessRunner, finds_a_process_by_its_environment_and_kills_what_it_leaves) {
+  ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
+  RealProcessRunner processes(*loop);
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  const std::string mark = "SELFBUILD_INSTANCE=" + folder.path().string();
+  os::SpawnSpec spec;
+  // The child writes its pid, so that its end can be seen; the main process waits for a line that never comes.
+  spec.argv = {"/bin/sh", "-c", "sleep 1000 & echo $! > child; kill -STOP $$"};
+  spec.environment = {"PATH=/usr/bin:/bin", mark};
+  spec.directory = folder.path();
+  ASSERT_OK(const os::Process started, processes.start(spec));
+  std::optional<os::Process> found = processes.find_marked(mark);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->pid, started.pid);
+  EXPECT_EQ(session_of(started.pid), started.pid);
+  std::optional<os::Exit> exit;
+  const os::Watch watch = processes.on_exit(started, [&](const os::Exit& how) {
+    exit = how;
+    loop->stop();
+  });
+  processes.signal(started, SIGKILL, /*whole_group=*/false);
+  loop->run();
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->signal, SIGKILL);
+  EXPECT_FALSE(processes.find_marked(mark).has_value());
+}
+
+}  // namespace
+}  // namespace sb::supervise

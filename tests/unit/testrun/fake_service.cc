@@ -1,0 +1,63 @@
+// A service for candidate runs. Says first what it was given, then behaves as its argument says.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void notify(const std::string& text) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::snprintf(address.sun_path, sizeof address.sun_path, "%s", variable("NOTIFY_SOCKET").c_str());
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ::sendto(fd, text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  ::close(fd);
+}
+
+// Answers requests on descriptor 3: `good` times with 200, afterwards with 500.
+[[noreturn]] void serve(int good) {
+  while (true) {
+    const int client = ::accept(3, nullptr, nullptr);
+    if (client < 0) {
+      ::usleep(1000);  // our socket may be non-blocking
+      continue;
+    }
+    char request[4096];
+    (void)!::read(client, request, sizeof request);
+    const char* answer = good-- > 0 ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                                    : "HTTP/1.1 500 Bad\r\nContent-Length: 4\r\n\r\nsick";
+    (void)!::write(client, answer, std::strlen(answer));
+    ::close(client);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  std::printf("candidate=%s fds=%s names=%s\n", variable("SELFBUILD_CANDIDATE").c_str(),
+              variable("LISTEN_FDS").c_str(), variable("LISTEN_FDNAMES").c_str());
+  std::printf("home=%s state=%s tmp=%s\n", variable("HOME").c_str(), variable("SELFBUILD_HOME").c_str(),
+              variable("TMPDIR").c_str());
+  if (mode == "die") return 3;
+  if (mode == "crash") ::abort();
+  if (mode == "ready") notify("READY=1\nSTATUS=fine");
+  if (mode == "busy") notify("STATUS=still reading the index");
+  if (mode == "watchdog") notify("WATCHDOG=1");
+  if (mode == "deaf") std::printf("deaf to SIGTERM\n");
+  if (mode == "serve") serve(1 << 30);
+  if (mode == "serve-once") serve(1);
+  if (mode == "sick") serve(0);
+  while (true) ::pause();
+}

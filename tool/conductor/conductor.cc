@@ -1,0 +1,134 @@
+#include "tool/conductor/conductor.h"
+
+#include <csignal>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "os/process.h"
+#include "tool/conductor/routes/routes.h"
+
+namespace sb::tool {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds kLockPatience{2'000};
+constexpr milliseconds kLogCheck{30'000};
+
+// What a service needs to find the same home and the same conductor.
+std::vector<std::string> passed_environment(const os::Home& home) {
+  std::vector<std::string> environment{"SELFBUILD_SOCKET=" + home.conductor_socket().string()};
+  if (!os::environment_variable("SELFBUILD_HOME").empty()) {
+    environment.push_back("SELFBUILD_HOME=" +
+                          home.state().parent_path().string());  // absolute, whatever it was
+  }
+  for (const char* name :
+       {"XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR",
+        "SELFBUILD_CRASH_AFTER", "SELFBUILD_CRASH_IN", "SELFBUILD_CRASH_ONCE"}) {
+    const std::string value = os::environment_variable(name);
+    if (!value.empty()) environment.push_back(fmt::format("{}={}", name, value));
+  }
+  return environment;
+}
+
+}  // namespace
+
+void Conductor::log(const std::string& text) {
+  fmt::print(stderr, "{} {}\n", iso_time(os::SystemClock().unix_ms()), text);
+}
+
+Result<std::unique_ptr<Conductor>> Conductor::start(const os::Home& home, keeper::KeeperLink& keeper) {
+  std::unique_ptr<Conductor> conductor(new Conductor(home, keeper));
+  SB_CHECK(conductor->open());
+  SB_CHECK(doing("taking up what ran before", conductor->take_up()));
+  SB_CHECK(conductor->listen());
+  return conductor;
+}
+
+// Routes and services call back into the parts above them: the server goes first, the loop last.
+Conductor::~Conductor() {
+  server_.reset();
+  activator_.reset();
+  supervisor_.reset();
+}
+
+Status Conductor::open() {
+  started_ms_ = clock_.unix_ms();
+  SB_TRY(lock_, InstanceLock::take(home_.state() / "conductor.lock",
+                                   keeper_.connected() ? kLockPatience : milliseconds(0)));
+  SB_TRY(loop_, os::EventLoop::make());
+  // Before any thread is started, so that all of them have the signals blocked.
+  SB_TRY(terminate_, loop_->on_signal(SIGTERM, [this](int) { stop(false, [] {}); }));
+  SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
+  SB_TRY(history_, history::History::open(home_.database(), clock_));
+  SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
+  leases_.emplace(*tasks_, log);
+  SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
+  vault_.emplace(keeper_, log);
+  const std::filesystem::path notify_socket = home_.state() / "notify.sock";
+  SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));
+  processes_.emplace(*loop_, keeper_);
+  probe_.emplace(*loop_);
+  around_.emplace(supervise::Surroundings{.timers = *loop_,
+                                          .processes = *processes_,
+                                          .probe = *probe_,
+                                          .vault = *vault_,
+                                          .table = *table_,
+                                          .home = home_,
+                                          .notify_socket = notify_socket.string(),
+                                          .environment = passed_environment(home_),
+                                          .log = log});
+  supervisor_.emplace(*around_);
+  activator_.emplace(activation::Surroundings{.history = *history_,
+                                              .supervisor = *supervisor_,
+                                              .files = files_,
+                                              .timers = *loop_,
+                                              .home = home_,
+                                              .log = log});
+  return {};
+}
+
+Status Conductor::take_up() {
+  SB_CHECK(tasks_->release_all());  // whoever had one has lost its connection
+  SB_CHECK(supervisor_->recover());
+  vault_->drop_untaken();
+  // Before services are started: a swap that was interrupted knows better which ones should be.
+  SB_CHECK(activator_->recover());
+  supervisor_->resume();
+  return {};
+}
+
+Status Conductor::listen() {
+  notifications_->start(*loop_, [this](pid_t sender, const supervise::Notification& notification) {
+    supervisor_->notify(sender, notification);
+  });
+  SB_TRY(server_, rpc::Server::listen(*loop_, home_.conductor_socket()));
+  add_conductor_routes(*this);
+  add_service_routes(*this);
+  add_activation_routes(*this);
+  add_task_routes(*this);
+  cap_logs();
+  return {};
+}
+
+void Conductor::cap_logs() {
+  supervisor_->cap_logs();
+  log_timer_ = loop_->after(kLogCheck, [this] { cap_logs(); });
+}
+
+void Conductor::run() {
+  tell_service_manager("READY=1");
+  loop_->run();
+}
+
+void Conductor::stop(bool services, std::function<void()> stopping) {
+  const auto end = [this, stopping = std::move(stopping)] {
+    stopping();
+    loop_->stop();
+  };
+  if (services) return supervisor_->stop_all(end);
+  end();
+}
+
+}  // namespace sb::tool

@@ -1,0 +1,25 @@
+// InstanceLock: one conductor per home. An flock on state/conductor.lock, which holds the owner's pid for
+// people.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace sb::tool {
+
+class InstanceLock {
+ public:
+  // conflict names the pid of the conductor that has it. `patience`: how long to wait for it, since a child
+  // of a conductor that was killed between fork and exec holds it for a moment.
+  [[nodiscard]] static Result<InstanceLock> take(
+      const std::filesystem::path& path, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+
+ private:
+  explicit InstanceLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+}  // namespace sb::tool

@@ -1,0 +1,47 @@
+// KeptProcesses: processes as supervision sees them, with the exit codes of adopted ones. Those are children
+// of the keeper, which reaps them and tells how they ended a moment after their pidfd did.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "keeper/keeper_link.h"
+#include "supervise/process_runner.h"
+
+namespace sb::tool {
+
+class KeptProcesses final : public supervise::ProcessRunner {
+ public:
+  KeptProcesses(os::EventLoop& loop, keeper::KeeperLink& keeper);
+
+  [[nodiscard]] Result<os::Process> start(const os::SpawnSpec& spec) override { return real_.start(spec); }
+  [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override {
+    return real_.adopt(pid, start_ticks);
+  }
+  [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override {
+    return real_.find_marked(variable);
+  }
+  [[nodiscard]] os::Watch on_exit(const os::Process& process,
+                                  std::function<void(os::Exit)> callback) override;
+  void signal(const os::Process& process, int signal, bool whole_group) override {
+    real_.signal(process, signal, whole_group);
+  }
+
+ private:
+  struct Waiting {
+    std::function<void(os::Exit)> callback;
+    os::Watch patience;
+  };
+  void read_exits();
+  void deliver(pid_t pid, const os::Exit& exit);
+
+  os::EventLoop& loop_;
+  keeper::KeeperLink& keeper_;
+  supervise::RealProcessRunner real_;
+  os::Watch readable_;
+  std::map<pid_t, Waiting> waiting_;  // their pidfd said "ended", the keeper has not said how
+  std::map<pid_t, os::Exit> told_;    // the other way round
+};
+
+}  // namespace sb::tool

@@ -1,0 +1,95 @@
+// conductor: the daemon that keeps services up, owns their sockets, swaps their binaries and takes bad ones
+// back.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "keeper/keeper.h"
+#include "keeper/keeper_link.h"
+#include "os/home.h"
+#include "os/process.h"
+#include "tool/conductor/conductor.h"
+#include "tool/conductor/instance_lock.h"
+
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kUnavailable = 4;
+constexpr int kBug = 70;
+
+constexpr std::string_view kHelp = R"(conductor keeps services up and puts new versions of them into service.
+
+  conductor run        in the foreground, for a service manager or a terminal
+  conductor --version
+
+`selfbuild` starts it by itself when it is needed; `selfbuild conductor start|stop|status` is the
+way to it by hand. SIGTERM and Ctrl-C stop it; the services run on and are adopted at the next start.
+
+What it changes on disk: $SELFBUILD_HOME/state (default: $XDG_STATE_HOME/selfbuild).
+
+Environment:
+  SELFBUILD_HOME   where everything is kept
+
+Exit codes: 0 stopped · 2 usage · 4 another conductor has this home, or the host lacks something · 70 bug
+)";
+
+int report(const sb::Error& error) {
+  fmt::print(stderr, "{}", sb::format_error(error));
+  if (error.kind == sb::ErrorKind::usage) return kUsage;
+  return error.kind == sb::ErrorKind::bug ? kBug : kUnavailable;
+}
+
+sb::Result<int> run() {
+  SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
+  {
+    // Asked here as well, for an answer before anything is started; the conductor itself holds the lock.
+    SB_TRY([[maybe_unused]] const sb::tool::InstanceLock free,
+           sb::tool::InstanceLock::take(home.state() / "conductor.lock"));
+  }
+  const sb::keeper::KeeperSpec spec{.conductor = {sb::os::own_executable().string(), "serve"}};
+  SB_TRY(const int code, sb::keeper::run_keeper(spec));
+  return code == sb::keeper::kGiveUp ? kUnavailable : code;
+}
+
+sb::Result<int> serve() {
+  ::signal(SIGPIPE, SIG_IGN);  // services get the default back
+  sb::keeper::KeeperLink keeper = sb::keeper::KeeperLink::from_environment();
+  SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
+  auto conductor = sb::tool::Conductor::start(home, keeper);
+  if (!conductor) {
+    const int code = report(conductor.error());
+    // What will not get better by itself is not to be tried again.
+    const sb::ErrorKind kind = conductor.error().kind;
+    const bool hopeless = kind == sb::ErrorKind::conflict || kind == sb::ErrorKind::environment;
+    return keeper.connected() && hopeless ? sb::keeper::kGiveUp : code;
+  }
+  (*conductor)->run();
+  // All that has to last is on disk. A service that does not answer its probe must not hold up the stop.
+  if (!(*conductor)->can_end_at_once()) std::_Exit(0);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view command = argc == 2 ? argv[1] : "";
+  if (command == "--help" || command == "-h" || command == "help") {
+    fmt::print("{}", kHelp);
+    return 0;
+  }
+  if (command == "--version") {
+    fmt::print("conductor {}\n", SELFBUILD_VERSION);
+    return 0;
+  }
+  if (command != "run" && command != "serve") {
+    fmt::print(stderr, "{}\n\nnext:\n  conductor --help\n",
+               argc < 2 ? "conductor needs a command" : "conductor does not know this command line");
+    return kUsage;
+  }
+  const sb::Result<int> code = command == "run" ? run() : serve();
+  return code ? *code : report(code.error());
+}

@@ -1,0 +1,38 @@
+// TaskLeases: who works on which task. A claim waits until a task is free; it ends with its connection.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <string>
+
+#include "bus/task_queue.h"
+#include "rpc/server.h"
+
+namespace sb::tool {
+
+class TaskLeases {
+ public:
+  TaskLeases(bus::TaskQueue& tasks, std::function<void(const std::string&)> log)
+      : tasks_(tasks), log_(std::move(log)) {}
+
+  void claim(rpc::ConnectionId connection, rpc::Reply reply);
+  void disconnected(rpc::ConnectionId connection);
+  [[nodiscard]] Status complete(std::int64_t task, int attempt, bool ok, const std::string& result_json);
+  // Hands the next task to whoever waits longest. To be called when one was added.
+  void dispatch();
+
+ private:
+  struct Waiting {
+    rpc::ConnectionId connection;
+    rpc::Reply reply;
+  };
+  void release(rpc::ConnectionId connection);
+
+  bus::TaskQueue& tasks_;
+  std::function<void(const std::string&)> log_;
+  std::list<Waiting> waiting_;
+  std::map<std::int64_t, rpc::ConnectionId> leases_;  // by task
+};
+
+}  // namespace sb::tool
