@@ -1,17 +1,21 @@
 #include "sandbox/control_group.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <cstdlib>
+#include <cstddef>
+#include <filesystem>
 #include <string_view>
 #include <thread>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +67,13 @@ std::optional<std::string> make_folder_in(const std::string& parent) {
   return std::nullopt;
 }
 
+void kill_members(const std::string& folder) {
+  const std::string members = read_text(folder + "/cgroup.procs");
+  for (const std::string_view line : split_lines(members)) {
+    if (const auto pid = number(line); pid && *pid > 1) ::kill(static_cast<pid_t>(*pid), SIGKILL);
+  }
+}
+
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
@@ -98,6 +109,38 @@ std::optional<std::string> make_version_2(const Hierarchy& hierarchy, bool wants
     }
   }
   return make_folder_in(hierarchy.own);
+}
+
+// The kernel's record in the answer of getdents64(2).
+struct DirectoryRecord {
+  std::uint64_t inode;
+  std::int64_t offset;
+  std::uint16_t size;
+  std::uint8_t type;
+  char name[1];
+};
+
+bool remove_group_at(int parent, const char* name, int depth) {
+  if (::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
+  const int error = errno;
+  const int folder =
+      depth < 16 ? ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+  if (folder < 0) {
+    errno = error;
+    return false;
+  }
+  alignas(DirectoryRecord) std::array<char, 4096> block{};
+  long size = 0;
+  while ((size = ::syscall(SYS_getdents64, folder, block.data(), block.size())) > 0) {
+    for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
+      const auto* record = reinterpret_cast<const DirectoryRecord*>(&block[at]);
+      const char* child = &block[at] + offsetof(DirectoryRecord, name);
+      if (record->type == DT_DIR && child[0] != '.') (void)remove_group_at(folder, child, depth + 1);
+      at += record->size;
+    }
+  }
+  ::close(folder);
+  return ::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
 }  // namespace
@@ -210,6 +253,7 @@ void ControlGroup::open_instruments() {
 
 std::vector<int> ControlGroup::entries() const {
   std::vector<int> fds;
+  fds.reserve(entries_.size());
   for (const UniqueFd& entry : entries_) fds.push_back(entry.get());
   return fds;
 }
@@ -242,9 +286,10 @@ std::optional<std::chrono::nanoseconds> ControlGroup::cpu_time() const {
 void ControlGroup::kill_all() {
   if (kill_) (void)!::write(kill_.get(), "1", 1);
   for (const std::string& folder : folders_) {
-    const std::string members = read_text(folder + "/cgroup.procs");
-    for (const std::string_view line : split_lines(members)) {
-      if (const auto pid = number(line); pid && *pid > 1) ::kill(static_cast<pid_t>(*pid), SIGKILL);
+    kill_members(folder);
+    std::error_code code;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, code)) {
+      if (entry.is_directory(code)) kill_members(entry.path().string());
     }
   }
 }
@@ -252,7 +297,7 @@ void ControlGroup::kill_all() {
 void ControlGroup::remove() {
   // A killed process leaves its group a moment after the signal; a group goes only when it is empty.
   for (const std::string& folder : folders_) {
-    for (int attempt = 0; ::rmdir(folder.c_str()) != 0 && errno == EBUSY && attempt < 400; ++attempt) {
+    for (int attempt = 0; !remove_group(folder.c_str()) && errno == EBUSY && attempt < 400; ++attempt) {
       kill_all();
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
@@ -281,6 +326,10 @@ ControlGroup& ControlGroup::operator=(ControlGroup&& other) noexcept {
 
 ControlGroup::~ControlGroup() {
   remove();
+}
+
+bool remove_group(const char* folder) {
+  return remove_group_at(AT_FDCWD, folder, 0);
 }
 
 std::chrono::nanoseconds parse_cpu_meter(const char* text, std::size_t size) {

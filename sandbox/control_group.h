@@ -65,6 +65,10 @@ class ControlGroup {
   std::string processes_folder_;
 };
 
+// Removes the folder of an empty group with the empty groups below it: a run inside the run may have left
+// some. False, with errno, when the group itself stays. Async-signal-safe.
+bool remove_group(const char* folder);
+
 // The number in the text of cpuacct.usage or cpu.stat. Async-signal-safe.
 [[nodiscard]] std::chrono::nanoseconds parse_cpu_meter(const char* text, std::size_t size);
 

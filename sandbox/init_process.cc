@@ -48,7 +48,7 @@ void close_all_but(std::span<const int> keep) {
 // What the init knows while the command runs.
 struct Watcher {
   const InitPlan& plan;
-  pid_t command;
+  pid_t command = -1;
   Ending ending{};
   bool command_ended = false;
   bool children_left = true;
@@ -240,7 +240,7 @@ void run_init(const InitPlan& plan) {
     char order = 0;
     if (::recv(plan.channel, &order, sizeof order, MSG_DONTWAIT) == 0) break;
   }
-  for (const char* folder : plan.group_folders) ::rmdir(folder);
+  for (const char* folder : plan.group_folders) (void)remove_group(folder);
   ::_exit(0);
 }
 

@@ -1,7 +1,7 @@
 #include "supervise/listening_sockets.h"
 
 #include <algorithm>
-#include <iterator>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -129,11 +129,11 @@ void ListeningSockets::forget(const Entry& entry) {
 }
 
 void ListeningSockets::keep_only(const ServiceSpec& spec) {
-  const auto dropped = std::stable_partition(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return std::ranges::find(spec.sockets, entry.spec) != spec.sockets.end();
-  });
-  const std::vector<Entry> gone(std::make_move_iterator(dropped), std::make_move_iterator(entries_.end()));
-  entries_.erase(dropped, entries_.end());
+  std::vector<Entry> gone;
+  for (Entry& entry : std::exchange(entries_, {})) {
+    const bool used = std::ranges::find(spec.sockets, entry.spec) != spec.sockets.end();
+    (used ? entries_ : gone).push_back(std::move(entry));
+  }
   for (const Entry& entry : gone) forget(entry);
 }
 

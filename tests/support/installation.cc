@@ -13,7 +13,7 @@ constexpr std::string_view kCMake = R"(cmake_minimum_required(VERSION 3.25)
 project(tiny NONE)
 add_custom_command(OUTPUT bin/tiny COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/tiny.sh bin/tiny
   DEPENDS ${CMAKE_SOURCE_DIR}/tiny.sh)
-add_custom_target(tiny ALL DEPENDS bin/tiny)
+add_custom_target(program ALL DEPENDS bin/tiny)
 enable_testing()
 add_test(NAME script_parses COMMAND sh -n ${CMAKE_SOURCE_DIR}/tiny.sh)
 )";

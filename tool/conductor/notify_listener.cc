@@ -1,11 +1,11 @@
 #include "tool/conductor/notify_listener.h"
 
+#include <cstddef>
+#include <cstring>
+
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-#include <cstddef>
-#include <cstring>
 
 #include "os/process.h"
 #include "os/unix_socket.h"
@@ -51,7 +51,8 @@ void tell_service_manager(std::string_view state) {
   std::memcpy(address.sun_path, path.data(), path.size());
   const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+  ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+           size);
 }
 
 }  // namespace sb::tool

@@ -30,7 +30,8 @@ class NotifyListener {
   os::Watch readable_;
 };
 
-// Tells the service manager above us, when there is one ($NOTIFY_SOCKET), that methods are answered from now on.
+// Tells the service manager above us, when there is one ($NOTIFY_SOCKET), that methods are answered from now
+// on.
 void tell_service_manager(std::string_view state);
 
 }  // namespace sb::tool

@@ -6,40 +6,9 @@
 #include "base/text.h"
 #include "os/file_system.h"
 #include "tool/selfbuild/manual.h"
+#include "tool/selfbuild/usage_error.h"
 
 namespace sb::tool {
-namespace {
-
-// CLI11 has no did-you-mean: the word that it did not know is compared with the names that it does.
-std::string suggestion_for(const CLI::App& app, const std::vector<std::string>& words) {
-  std::vector<std::string> names;
-  const CLI::App* level = &app;
-  for (const std::string& word : words) {
-    const auto commands = level->get_subcommands([&](const CLI::App* c) { return c->get_name() == word; });
-    if (!commands.empty()) {
-      level = commands.front();
-      continue;
-    }
-    names.clear();
-    if (word.starts_with('-')) {
-      for (const CLI::Option* option : level->get_options()) {
-        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-      }
-      const std::string bare = word.substr(0, word.find('='));
-      if (std::ranges::find(names, bare) != names.end()) continue;
-      if (const auto near = nearest(bare, names)) return *near;
-    } else if (level == &app) {
-      for (const CLI::App* candidate : level->get_subcommands([](const CLI::App*) { return true; })) {
-        names.push_back(candidate->get_name());
-      }
-      if (const auto near = nearest(word, names)) return *near;
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 int exit_code_of(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::usage: return kUsage;
@@ -52,7 +21,7 @@ int exit_code_of(ErrorKind kind) {
 
 Program::Program() {
   app_.set_help_flag();
-  app_.set_version_flag("--version", "selfbuild " SELFBUILD_VERSION);
+  app_.set_version_flag("--version", "selfbuild " SELFBUILD_VERSION, "Print the version");
   app_.add_option("-C,--directory", directory_, "Act as if started in this folder")->type_name("DIR");
   app_.add_flag("-h,--help", help_, "Show this page");
   app_.require_subcommand(0, 1);
@@ -87,13 +56,7 @@ int Program::run(int argc, char** argv) {
       Console::data(parsed.empty() ? overview() : help_page(parsed.front()->get_name()));
       return kDone;
     }
-    Error error = make_error(ErrorKind::usage, problem.what());
-    while (error.what.ends_with('\n') || error.what.ends_with('.')) error.what.pop_back();
-    const std::string near = suggestion_for(app_, words);
-    if (!near.empty()) error.what += fmt::format("; did you mean {}?", near);
-    const auto parsed = app_.get_subcommands();
-    error.next = parsed.empty() ? "selfbuild help" : "selfbuild help " + parsed.front()->get_name();
-    Console::error(error);
+    Console::error(usage_error(app_, problem, words));
     return kUsage;
   }
   const auto parsed = app_.get_subcommands();

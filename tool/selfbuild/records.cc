@@ -39,7 +39,12 @@ Result<history::Cycle> newest_cycle(Program& program, const std::string& given, 
 Result<history::Cycle> chosen_cycle(Program& program, const std::string& argument, const std::string& project,
                                     bool only_failed) {
   if (argument.empty()) return newest_cycle(program, project, only_failed);
-  SB_TRY(const std::int64_t id, history::parse_cycle(argument));
+  Result<std::int64_t> parsed = history::parse_cycle(argument);
+  if (!parsed) {
+    parsed.error().next = "selfbuild history";
+    return fail(std::move(parsed.error()));
+  }
+  const std::int64_t id = *parsed;
   SB_TRY(history::History* past, program.history());
   Result<history::Cycle> cycle = past->cycle(id);
   if (cycle || cycle.error().kind != ErrorKind::not_found) return cycle;

@@ -2,7 +2,6 @@
 // conductor can die in it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "activation/activator.h"
@@ -23,15 +22,17 @@ using ::testing::SizeIs;
 // The real one, until a test says that it fails.
 class FaultyFiles final : public os::FileSystem {
  public:
-  bool broken = false;       // nothing moves
-  bool lost_fsync = false;   // the rename happens, then the fsync of the folder fails
-  [[nodiscard]] Status write_durably(const os::fs::path& path, std::string_view bytes, unsigned mode) override {
+  bool broken = false;      // nothing moves
+  bool lost_fsync = false;  // the rename happens, then the fsync of the folder fails
+  [[nodiscard]] Status write_durably(const os::fs::path& path, std::string_view bytes,
+                                     unsigned mode) override {
     return real_.write_durably(path, bytes, mode);
   }
   [[nodiscard]] Status point_durably(const os::fs::path& link, const os::fs::path& target) override {
     if (broken) return fail(ErrorKind::environment, "cannot rename: No space left on device");
     SB_CHECK(real_.point_durably(link, target));
-    if (std::exchange(lost_fsync, false)) return fail(ErrorKind::environment, "cannot fsync: Input/output error");
+    if (std::exchange(lost_fsync, false))
+      return fail(ErrorKind::environment, "cannot fsync: Input/output error");
     return {};
   }
   [[nodiscard]] Status rename_durably(const os::fs::path& from, const os::fs::path& to) override {
@@ -131,7 +132,9 @@ class Activation : public ::testing::Test {
     const Result<os::fs::path> target = os::read_link(world_.home.pointer("p"));
     return target ? target->string() : "";
   }
-  [[nodiscard]] std::vector<pid_t> running(int number) const { return world_.processes.alive_in(world_.folder(number)); }
+  [[nodiscard]] std::vector<pid_t> running(int number) const {
+    return world_.processes.alive_in(world_.folder(number));
+  }
   [[nodiscard]] history::Cycle row() const { return history_->cycle(cycle_).value(); }
 
   tests::FakeWorld world_;
@@ -269,7 +272,7 @@ TEST_F(Activation, goes_back_only_once_and_keeps_trying_the_old_one_when_that_fa
   EXPECT_EQ(world_.status().version, 1);
   EXPECT_EQ(world_.status().state, "backoff");
   world_.processes.fails = nullptr;
-  world_.pass(60'000);
+  world_.pass(5'000);
   EXPECT_THAT(running(1), SizeIs(1));
   EXPECT_THAT(running(2), IsEmpty());
 }
@@ -349,7 +352,10 @@ TEST_F(Activation, brings_back_a_service_that_the_bad_version_had_dropped) {
   world_.settle();
   ASSERT_EQ(last_step(), history::Step::verifying);
   world_.processes.end(running(2).front());
-  for (int i = 0; i < 4; ++i) all_ready();
+  for (int i = 0; i < 4; ++i) {
+    world_.settle();
+    all_ready();
+  }
   world_.settle();
   EXPECT_EQ(outcome_.outcome, "rolled_back");
   EXPECT_EQ(world_.status("old").state, "running");
@@ -406,7 +412,8 @@ TEST_F(Activation, tells_the_outcome_of_earlier_swaps_from_the_journal) {
   EXPECT_EQ(outcome_.outcome, "error");
 }
 
-// -- the conductor dies ----------------------------------------------------------------------------------------
+// -- the conductor dies
+// ----------------------------------------------------------------------------------------
 
 TEST_F(Activation, is_done_again_after_a_crash_while_the_new_one_starts) {
   keep_first_version();

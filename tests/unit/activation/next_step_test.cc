@@ -1,9 +1,9 @@
 // Recovery as a table: what the journal says and what is there, and what follows.
-#include <gtest/gtest.h>
+#include "activation/next_step.h"
 
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "activation/next_step.h"
 #include "base/json.h"
 
 namespace sb::activation {
@@ -45,8 +45,12 @@ JournalState promote(Journal last) {
   state.kind = CycleKind::promote;
   return state;
 }
-Step verify_until(std::int64_t until) { return {.kind = Kind::verify, .until_ms = until}; }
-Step roll_back(const std::string& cause) { return {.kind = Kind::roll_back, .until_ms = 0, .cause = cause}; }
+Step verify_until(std::int64_t until) {
+  return {.kind = Kind::verify, .until_ms = until};
+}
+Step roll_back(const std::string& cause) {
+  return {.kind = Kind::roll_back, .until_ms = 0, .cause = cause};
+}
 
 TEST(NextStep, follows_the_table) {
   const std::string away = "it ended while the conductor was away";
@@ -55,16 +59,27 @@ TEST(NextStep, follows_the_table) {
       {"an update that selfbuild still builds", at(Journal::building), Pointer::before, false, {}},
       {"an update that was not begun", at(Journal::planned, 0), Pointer::before, false, {}},
       {"rejected by selfbuild", at(Journal::rejected, 0), Pointer::before, false, {}},
-      {"a promote that was not begun", promote(Journal::planned), Pointer::before, false,
+      {"a promote that was not begun",
+       promote(Journal::planned),
+       Pointer::before,
+       false,
        {.kind = Kind::give_up, .until_ms = 0, .cause = "the conductor died before the swap began"}},
 
       {"nothing was started", at(Journal::swapping), Pointer::before, false, {.kind = Kind::redo_swap}},
       {"some was started", at(Journal::swapping), Pointer::before, true, {.kind = Kind::redo_swap}},
       {"all was started", at(Journal::started), Pointer::before, true, {.kind = Kind::redo_swap}},
-      {"all was started and died", at(Journal::started, 2), Pointer::before, false, {.kind = Kind::redo_swap}},
-      {"the third attempt", at(Journal::started, 3), Pointer::before, true,
+      {"all was started and died",
+       at(Journal::started, 2),
+       Pointer::before,
+       false,
+       {.kind = Kind::redo_swap}},
+      {"the third attempt",
+       at(Journal::started, 3),
+       Pointer::before,
+       true,
        {.kind = Kind::give_up, .until_ms = 0, .cause = "the conductor died in every attempt to swap"}},
-      {"pointed, but not recorded", at(Journal::started), Pointer::after, true, verify_until(kNow + kProbation)},
+      {"pointed, but not recorded", at(Journal::started), Pointer::after, true,
+       verify_until(kNow + kProbation)},
       {"pointed, not recorded, and dead", at(Journal::started), Pointer::after, false, roll_back(away)},
 
       {"pointed", at(Journal::pointed), Pointer::after, true, verify_until(kNow + kProbation)},
@@ -74,19 +89,25 @@ TEST(NextStep, follows_the_table) {
 
       {"in probation", at(Journal::verifying, 1, 1, kLater), Pointer::after, true, verify_until(kLater)},
       {"in probation and dead", at(Journal::verifying, 1, 1, kLater), Pointer::after, false, roll_back(away)},
-      {"past the deadline, unwatched, and alive", at(Journal::verifying, 1, 1, kEarlier), Pointer::after, true,
-       verify_until(kNow + kProbation)},
-      {"past the deadline and dead", at(Journal::verifying, 1, 1, kEarlier), Pointer::after, false, roll_back(away)},
+      {"past the deadline, unwatched, and alive", at(Journal::verifying, 1, 1, kEarlier), Pointer::after,
+       true, verify_until(kNow + kProbation)},
+      {"past the deadline and dead", at(Journal::verifying, 1, 1, kEarlier), Pointer::after, false,
+       roll_back(away)},
       {"past the third deadline", at(Journal::verifying, 1, 3, kEarlier), Pointer::after, true,
        roll_back("no verdict by the deadline: the conductor died in every probation")},
 
-      {"rolling back, pointer not moved yet", at(Journal::rolling_back), Pointer::after, false, roll_back("it died")},
+      {"rolling back, pointer not moved yet", at(Journal::rolling_back), Pointer::after, false,
+       roll_back("it died")},
       {"rolling back, pointer moved", at(Journal::rolling_back), Pointer::before, true, roll_back("it died")},
 
       {"an update that was kept", at(Journal::kept), Pointer::after, true, {}},
       {"an update that was rolled back", at(Journal::rolled_back), Pointer::before, false, {}},
       {"a promote that was kept", promote(Journal::kept), Pointer::after, true, {.kind = Kind::close}},
-      {"a promote that was rolled back", promote(Journal::rolled_back), Pointer::before, false, {.kind = Kind::close}},
+      {"a promote that was rolled back",
+       promote(Journal::rolled_back),
+       Pointer::before,
+       false,
+       {.kind = Kind::close}},
       {"a promote that failed", promote(Journal::failed), Pointer::before, false, {.kind = Kind::close}},
       {"a promote that is done", promote(Journal::done), Pointer::after, true, {}},
   };
@@ -110,14 +131,15 @@ TEST(NextStep, does_not_trust_a_pointer_that_was_there_before) {
 
 TEST(ReadJournal, counts_attempts_and_takes_the_last_deadline_and_cause) {
   const auto record = [](Journal step, const Json& detail) {
-    return history::JournalRecord{.seq = 0, .cycle = 1, .step = step, .at_ms = 0, .detail = dump_json(detail)};
+    return history::JournalRecord{
+        .seq = 0, .cycle = 1, .step = step, .at_ms = 0, .detail = dump_json(detail)};
   };
-  const JournalState state =
-      read_journal(CycleKind::update, {record(Journal::planned, {}), record(Journal::swapping, {}),
-                                       record(Journal::swapping, {}), record(Journal::started, {}),
-                                       record(Journal::pointed, {}), record(Journal::verifying, {{"deadline_ms", 5}}),
-                                       record(Journal::verifying, {{"deadline_ms", 9}}),
-                                       record(Journal::rolling_back, {{"cause", "it died"}})});
+  const JournalState state = read_journal(
+      CycleKind::update,
+      {record(Journal::planned, {}), record(Journal::swapping, {}), record(Journal::swapping, {}),
+       record(Journal::started, {}), record(Journal::pointed, {}),
+       record(Journal::verifying, {{"deadline_ms", 5}}), record(Journal::verifying, {{"deadline_ms", 9}}),
+       record(Journal::rolling_back, {{"cause", "it died"}})});
   EXPECT_EQ(state.last, Journal::rolling_back);
   EXPECT_EQ(state.attempts, 2);
   EXPECT_EQ(state.verifications, 2);

@@ -1,20 +1,20 @@
 #include "unit/conductor/conductor_process.h"
 
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "os/unix_socket.h"
 #include "supervise/address.h"
@@ -47,21 +47,24 @@ bool wait_for(int fd) {
 
 }  // namespace
 
-ConductorProcess::ConductorProcess() : folder_(temporary_folder()), home_(must(os::Home::at(folder_.path()))) {}
+ConductorProcess::ConductorProcess()
+    : folder_(temporary_folder()), home_(must(os::Home::at(folder_.path()))) {}
 
 ConductorProcess::~ConductorProcess() {
   if (running_) stop(true);
   if (::testing::Test::HasFailure()) std::cerr << "--- conductor's log ---\n" << log();
 }
 
-void ConductorProcess::start(const std::map<std::string, std::string>& environment, const std::string& command) {
+void ConductorProcess::start(const std::map<std::string, std::string>& environment,
+                             const std::string& command) {
   if (!notifications_) notifications_ = must(os::bind_unix_datagram(folder_.path() / "ready.sock"));
   os::SpawnSpec spec;
   spec.argv = {SELFBUILD_TEST_CONDUCTOR, command};
   spec.environment = {"SELFBUILD_HOME=" + folder_.path().string(),
                       "NOTIFY_SOCKET=" + (folder_.path() / "ready.sock").string(), "PATH=/usr/bin:/bin"};
   for (const auto& [name, value] : environment) spec.environment.push_back(name + "=" + value);
-  const UniqueFd log_file(::open((folder_.path() / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  const UniqueFd log_file(
+      ::open((folder_.path() / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   spec.output = log_file.get();
   process_ = must(os::spawn(spec));
   running_ = true;
@@ -94,7 +97,9 @@ void ConductorProcess::kill_and_wait() {
   wait_until_ready();
 }
 
-rpc::Client ConductorProcess::connect() { return must(rpc::Client::connect(home_.conductor_socket()), log()); }
+rpc::Client ConductorProcess::connect() {
+  return must(rpc::Client::connect(home_.conductor_socket()), log());
+}
 
 Result<Json> ConductorProcess::try_call(const std::string& method, const Json& params) {
   Result<rpc::Client> client = rpc::Client::connect(home_.conductor_socket());
@@ -114,7 +119,9 @@ Json ConductorProcess::service(const std::string& name) {
   return nullptr;
 }
 
-history::History ConductorProcess::history() const { return must(history::History::open(home_.database(), clock_)); }
+history::History ConductorProcess::history() const {
+  return must(history::History::open(home_.database(), clock_));
+}
 
 bool ConductorProcess::reaches(const std::string& step) {
   while (true) {
@@ -132,7 +139,9 @@ std::vector<std::string> ConductorProcess::steps(std::int64_t cycle) const {
   return steps;
 }
 
-std::string ConductorProcess::log() const { return read(folder_.path() / "log"); }
+std::string ConductorProcess::log() const {
+  return read(folder_.path() / "log");
+}
 
 std::string http_get(const std::string& address, const std::string& path) {
   const Result<supervise::Address> where = supervise::parse_address(address);
@@ -154,7 +163,8 @@ std::string http_get(const std::string& address, const std::string& path) {
   std::string answer;
   std::array<char, 4096> part{};
   ssize_t got = 0;
-  while ((got = ::recv(fd.get(), part.data(), part.size(), 0)) > 0) answer.append(part.data(), static_cast<std::size_t>(got));
+  while ((got = ::recv(fd.get(), part.data(), part.size(), 0)) > 0)
+    answer.append(part.data(), static_cast<std::size_t>(got));
   const std::size_t body = answer.find("\r\n\r\n");
   return body == std::string::npos ? "" : answer.substr(body + 4);
 }

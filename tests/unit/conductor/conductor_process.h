@@ -1,12 +1,13 @@
-// A real `conductor run` in a home of its own, and what tests do with it. Waits for READY=1 and for answers, never
-// for time.
+// A real `conductor run` in a home of its own, and what tests do with it. Waits for READY=1 and for answers,
+// never for time.
 #pragma once
 
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "base/json.h"
 #include "history/history.h"

@@ -1,10 +1,11 @@
-// The real conductor with real services: what it does for one service, for its own successor, and for workers.
-#include <gtest/gtest.h>
-#include <sys/mman.h>
-
+// The real conductor with real services: what it does for one service, for its own successor, and for
+// workers.
 #include <csignal>
 #include <memory>
+
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/mman.h>
 
 #include "support/files.h"
 #include "support/result_matchers.h"
@@ -44,7 +45,8 @@ TEST(Conductor, says_which_key_of_a_service_is_wrong) {
   const Result<Json> answer = conductor.try_call("service.ensure", params);
   ASSERT_FALSE(answer.has_value());
   EXPECT_EQ(answer.error().kind, ErrorKind::usage);
-  EXPECT_NE(answer.error().what.find("did you mean \"drain_timeout_ms\""), std::string::npos) << answer.error().what;
+  EXPECT_NE(answer.error().what.find("did you mean \"drain_timeout_ms\""), std::string::npos)
+      << answer.error().what;
 }
 
 TEST(Conductor, restarts_a_service_that_was_killed_on_the_same_socket) {
@@ -53,7 +55,8 @@ TEST(Conductor, restarts_a_service_that_was_killed_on_the_same_socket) {
   const Json service = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
   const int old_pid = service["pid"].get<int>();
   ::kill(old_pid, SIGKILL);
-  // The listening socket stays open with the conductor: the request waits in its backlog for the next process.
+  // The listening socket stays open with the conductor: the request waits in its backlog for the next
+  // process.
   const std::string answer = http_get(service["sockets"][0]);
   EXPECT_EQ(answer.substr(0, 3), "v1 ");
   EXPECT_NE(answer, "v1 " + std::to_string(old_pid));
@@ -146,9 +149,13 @@ TEST(Conductor, runs_once_per_home_and_names_the_one_that_does) {
 TEST(Conductor, gives_a_task_to_the_next_worker_when_the_first_has_gone) {
   ConductorProcess conductor;
   conductor.start();
-  const Json submitted = conductor.call(
-      "task.submit",
-      {{"project", "p"}, {"kind", "update"}, {"commit", ""}, {"from", 0}, {"plan", "{}"}, {"title", "t"}, {"triggered_by", "test"}});
+  const Json submitted = conductor.call("task.submit", {{"project", "p"},
+                                                        {"kind", "update"},
+                                                        {"commit", ""},
+                                                        {"from", 0},
+                                                        {"plan", "{}"},
+                                                        {"title", "t"},
+                                                        {"triggered_by", "test"}});
   auto first = std::make_unique<rpc::Client>(conductor.connect());
   ASSERT_OK(const Json lease, first->call("task.claim", Json::object()));
   EXPECT_EQ(lease["task"], submitted["task"]);
@@ -161,7 +168,8 @@ TEST(Conductor, gives_a_task_to_the_next_worker_when_the_first_has_gone) {
   EXPECT_EQ(again["attempt"], 2);
   const Json stale{{"task", lease["task"]}, {"attempt", 1}, {"ok", true}, {"result", Json::object()}};
   EXPECT_ERROR(ErrorKind::interrupted, second.call("task.complete", stale));
-  ASSERT_GOOD(second.call("task.complete", {{"task", lease["task"]}, {"attempt", 2}, {"ok", true}, {"result", Json::object()}}));
+  ASSERT_GOOD(second.call(
+      "task.complete", {{"task", lease["task"]}, {"attempt", 2}, {"ok", true}, {"result", Json::object()}}));
   EXPECT_EQ(conductor.call("task.list")["tasks"][0]["status"], "completed");
 }
 
@@ -175,10 +183,12 @@ TEST(Conductor, holds_a_second_task_back_while_the_first_is_worked_on) {
   ASSERT_OK(const Json lease, one.call("task.claim", Json::object()));
   {
     rpc::Client other = conductor.connect();
-    EXPECT_ERROR(ErrorKind::interrupted, other.call("task.claim", Json::object(), std::chrono::milliseconds(50)));
+    EXPECT_ERROR(ErrorKind::interrupted,
+                 other.call("task.claim", Json::object(), std::chrono::milliseconds(50)));
   }
   EXPECT_EQ(conductor.call("conductor.status")["tasks"], (Json{{"pending", 1}, {"running", 1}}));
-  ASSERT_GOOD(one.call("task.complete", {{"task", lease["task"]}, {"attempt", 1}, {"ok", true}, {"result", Json::object()}}));
+  ASSERT_GOOD(one.call("task.complete",
+                       {{"task", lease["task"]}, {"attempt", 1}, {"ok", true}, {"result", Json::object()}}));
   ASSERT_OK(const Json next, one.call("task.claim", Json::object()));
   EXPECT_EQ(next["task"], second["task"]);
 }

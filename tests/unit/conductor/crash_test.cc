@@ -1,9 +1,9 @@
-// kill -9 of the conductor after each of its journal records, with its real keeper and real services: the cycle
-// ends all the same, with either the old version or the new one live, never neither and never both.
+// kill -9 of the conductor after each of its journal records, with its real keeper and real services: the
+// cycle ends all the same, with either the old version or the new one live, never neither and never both.
+#include <csignal>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "support/files.h"
@@ -21,7 +21,9 @@ struct Case {
   bool drain_first;
 };
 
-std::string name_of(const ::testing::TestParamInfo<Case>& one) { return one.param.step; }
+std::string name_of(const ::testing::TestParamInfo<Case>& one) {
+  return one.param.step;
+}
 
 class KilledAfter : public ::testing::TestWithParam<Case> {
  protected:
@@ -40,7 +42,8 @@ class KilledAfter : public ::testing::TestWithParam<Case> {
                       {"SELFBUILD_CRASH_ONCE", mark_.string()}});
   }
 
-  // Begins the swap to v2, which the crash interrupts, and waits for its outcome with the conductor that comes next.
+  // Begins the swap to v2, which the crash interrupts, and waits for its outcome with the conductor that
+  // comes next.
   Json swap_to_v2() {
     const Result<Json> begun = conductor_.try_call("cycle.begin", versions_.promote(2, 1));
     cycle_ = begun ? (*begun)["cycle"].get<std::int64_t>() : 2;
@@ -87,13 +90,14 @@ TEST_P(KilledOnTheWayForward, the_new_version_is_kept) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Overlap, KilledOnTheWayForward,
-                         ::testing::Values(Case{"planned", false}, Case{"swapping", false}, Case{"started", false},
-                                           Case{"pointed", false}, Case{"verifying", false}, Case{"kept", false},
+                         ::testing::Values(Case{"planned", false}, Case{"swapping", false},
+                                           Case{"started", false}, Case{"pointed", false},
+                                           Case{"verifying", false}, Case{"kept", false},
                                            Case{"done", false}),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(DrainFirst, KilledOnTheWayForward,
-                         ::testing::Values(Case{"swapping", true}, Case{"started", true}, Case{"pointed", true},
-                                           Case{"verifying", true}),
+                         ::testing::Values(Case{"swapping", true}, Case{"started", true},
+                                           Case{"pointed", true}, Case{"verifying", true}),
                          name_of);
 
 TEST_P(KilledOnTheWayBack, the_old_version_is_live) {
@@ -111,11 +115,9 @@ TEST_P(KilledOnTheWayBack, the_old_version_is_live) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Overlap, KilledOnTheWayBack,
-                         ::testing::Values(Case{"rolling_back", false}, Case{"rolled_back", false}),
-                         name_of);
+                         ::testing::Values(Case{"rolling_back", false}, Case{"rolled_back", false}), name_of);
 INSTANTIATE_TEST_SUITE_P(DrainFirst, KilledOnTheWayBack,
-                         ::testing::Values(Case{"rolling_back", true}, Case{"rolled_back", true}),
-                         name_of);
+                         ::testing::Values(Case{"rolling_back", true}, Case{"rolled_back", true}), name_of);
 
 }  // namespace
 }  // namespace sb::tests

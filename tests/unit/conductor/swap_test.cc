@@ -1,11 +1,11 @@
 // Swaps by the real conductor: what clients see, what is live afterwards, what the history says.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <csignal>
-#include <nlohmann/json.hpp>
 #include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "support/files.h"
 #include "support/result_matchers.h"

@@ -1,16 +1,11 @@
-// A service for tests: HTTP/1.0 on the socket that it is given, one request after the other. What it does is said by
-// the file "behaviour" of its folder, so that each version folder behaves as its test wants:
+// A service for tests: HTTP/1.0 on the socket that it is given, one request after the other. What it does is
+// said by the file "behaviour" of its folder, so that each version folder behaves as its test wants:
 //
 //   ok           READY=1, answers
 //   never_ready  runs, but says nothing
 //   dies         ends with code 7 at once
-// GET / answers "<text of the file version> <pid>", GET /health 200 (503 when the file "sick" is there), GET /die
-// ends with code 9, GET /events is what happened to it.
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
+// GET / answers "<text of the file version> <pid>", GET /health 200 (503 when the file "sick" is there), GET
+// /die ends with code 9, GET /events is what happened to it.
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -19,6 +14,11 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 namespace {
 
@@ -42,7 +42,8 @@ void notify(const std::string& state) {
   ::close(fd);
 }
 
-// One line per start and stop, in a file that both versions share: the order of a drain-first swap can be seen.
+// One line per start and stop, in a file that both versions share: the order of a drain-first swap can be
+// seen.
 void record(const char* what) {
   const char* path = std::getenv("EVENTS");
   if (path == nullptr) return;
@@ -73,7 +74,7 @@ int main() {
   const std::string behaviour = read_file("behaviour");
   record("started");
   if (behaviour == "dies") return 7;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = [](int) { stopping = 1; };
   ::sigaction(SIGTERM, &action, nullptr);
   // SIGTERM only comes through while waiting, so that none is lost between a look at the flag and the wait.

@@ -20,10 +20,10 @@ class TestVersions {
   [[nodiscard]] supervise::ServiceSpec& edit() { return spec_; }
   [[nodiscard]] std::filesystem::path folder(int number) const { return home_.version("p", number); }
 
-  [[nodiscard]] Json ensure(int number) const;                            // params of service.ensure
-  [[nodiscard]] Json promote(int number, int from) const;                 // params of cycle.begin
-  [[nodiscard]] Json activate(std::int64_t cycle, int number) const;      // params of activation.begin
-  [[nodiscard]] std::string pointer() const;                              // "versions/v1", or ""
+  [[nodiscard]] Json ensure(int number) const;                        // params of service.ensure
+  [[nodiscard]] Json promote(int number, int from) const;             // params of cycle.begin
+  [[nodiscard]] Json activate(std::int64_t cycle, int number) const;  // params of activation.begin
+  [[nodiscard]] std::string pointer() const;                          // "versions/v1", or ""
 
  private:
   const os::Home& home_;

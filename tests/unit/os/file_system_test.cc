@@ -30,13 +30,17 @@ std::string kind_of(int fd) {
 
 extern "C" int fsync(int fd) {
   if (recording) calls.push_back("fsync " + kind_of(fd));
-  if (failing_fsync > 0 && --failing_fsync == 0) {
-    errno = EIO;
-    return -1;
+  if (failing_fsync > 0) {
+    failing_fsync -= 1;
+    if (failing_fsync == 0) {
+      errno = EIO;
+      return -1;
+    }
   }
   return static_cast<int>(::syscall(SYS_fsync, fd));
 }
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc reserves its names
 extern "C" int rename(const char* from, const char* to) noexcept {
   if (recording) calls.emplace_back("rename");
   return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));

@@ -157,6 +157,7 @@ TEST(Spawn, makes_a_session_and_signals_its_whole_group) {
 TEST(Spawn, many_threads_may_spawn_at_once) {
   std::vector<std::thread> threads;
   std::array<bool, 4> good{};
+  threads.reserve(good.size());
   for (std::size_t i = 0; i < good.size(); ++i) {
     threads.emplace_back([&good, i] {
       good[i] = true;

@@ -176,6 +176,7 @@ TEST(SandboxRun, a_stop_request_made_before_the_start_counts) {
 TEST(SandboxRun, many_threads_may_run_at_once) {
   std::vector<std::thread> threads;
   std::array<int, 4> codes{};
+  threads.reserve(codes.size());
   for (std::size_t i = 0; i < codes.size(); ++i) {
     threads.emplace_back([&codes, i] {
       for (int round = 0; round < 5; ++round) {
@@ -214,6 +215,7 @@ TEST(CleanEnvironment, holds_the_basics_and_nothing_of_the_callers) {
   ASSERT_EQ(::setenv("SB_TEST_SECRET", "hunter2", 1), 0);
   const std::vector<std::string> environment = clean_environment("/some/home");
   std::vector<std::string> names;
+  names.reserve(environment.size());
   for (const std::string& entry : environment) names.push_back(entry.substr(0, entry.find('=')));
   EXPECT_EQ(names, (std::vector<std::string>{"PATH", "LANG", "HOME", "TMPDIR", "TERM"}));
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "sandbox/hierarchies.h"
 #include "unit/sandbox/runs.h"
 
 namespace sb::sandbox::tests {
@@ -172,21 +173,43 @@ TEST(SandboxTree, bounds_a_fork_bomb_and_leaves_nothing_of_it) {
   EXPECT_EQ(count_marked(mark), 0) << outcome.report.to_string();
 }
 
-TEST(SandboxTree, removes_its_groups) {
-  const auto folders_of = [] {
-    std::vector<std::string> names;
-    for (const char* root : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"}) {
-      std::error_code code;
-      for (const auto& entry : std::filesystem::directory_iterator(root, code)) {
-        if (entry.path().filename().string().starts_with("selfbuild-" + std::to_string(::getpid()) + "-")) {
-          names.push_back(entry.path().string());
-        }
-      }
+// Groups that this process has made and that are still there.
+std::vector<std::string> own_groups() {
+  std::vector<std::string> found;
+  for (const Hierarchy& hierarchy : own_hierarchies()) {
+    std::error_code code;
+    for (const auto& entry : std::filesystem::directory_iterator(hierarchy.own, code)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("selfbuild-" + std::to_string(::getpid()) + "-"))
+        found.push_back(entry.path().string());
     }
-    return names;
-  };
-  ASSERT_OK(const Outcome outcome, run_to_end(shell("(setsid sleep 1000 &)")));
-  EXPECT_EQ(folders_of(), std::vector<std::string>()) << to_line(outcome.report.grant);
+  }
+  return found;
+}
+
+TEST(SandboxTree, removes_its_groups) {
+  ASSERT_OK(Running running, start(shell("(setsid sleep 1000 &) ; echo up; exec sleep 1000"), bounded()));
+  if (find(running.grant(), "memory")->level == Level::enforced) {
+    EXPECT_FALSE(own_groups().empty());
+  }
+  (void)running.stop(milliseconds(0), nullptr);
+  EXPECT_EQ(own_groups(), std::vector<std::string>()) << to_line(running.grant());
+}
+
+TEST(SandboxTree, removes_the_groups_of_a_run_inside_the_run) {
+  const std::string mark = fresh_mark();
+  Command command = marked("", mark);
+  command.argv = {SB_SANDBOX_CALLER, "echo up; exec sleep 1000"};
+  ASSERT_OK(Running running, start(command, bounded()));
+  std::string output;
+  while (output != "up\n") {
+    ASSERT_EQ(running.wait_for(milliseconds(20), [&](std::string_view piece) { output += piece; }),
+              std::nullopt)
+        << output;
+  }
+  (void)running.stop(milliseconds(0), nullptr);
+  EXPECT_EQ(own_groups(), std::vector<std::string>());
+  EXPECT_EQ(count_marked(mark), 0);
 }
 
 }  // namespace

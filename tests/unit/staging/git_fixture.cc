@@ -12,10 +12,12 @@
 
 // libgit2 1.5.1 forgets 20 KB whenever a configuration's line or a message does not match a pattern. Only the
 // leak sanitizer asks for this.
-extern "C" const char* __lsan_default_suppressions();   // NOLINT(bugprone-reserved-identifier)
-extern "C" const char* __lsan_default_suppressions() {  // NOLINT(bugprone-reserved-identifier)
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming): the sanitizer chose the name
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
   return "leak:libpcre2-8.so\n";
 }
+// NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
 
 namespace sb::staging::tests {
 namespace fs = std::filesystem;

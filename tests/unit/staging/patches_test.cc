@@ -185,6 +185,22 @@ TEST_F(Patches, apply_where_their_lines_have_moved_to) {
   expect_same_tree_as_git(patch);
 }
 
+TEST_F(Patches, apply_at_the_ends_of_a_file_only_when_they_were_made_there) {
+  const std::string top =
+      diff_header("long.txt", "long.txt") +
+      "--- a/long.txt\n+++ b/long.txt\n@@ -1,3 +1,4 @@\n+new\n line 20\n line 21\n line 22\n";
+  const std::string end =
+      diff_header("long.txt", "long.txt") +
+      "--- a/long.txt\n+++ b/long.txt\n@@ -20,3 +20,4 @@\n line 20\n line 21\n line 22\n+new\n";
+  for (const std::string& patch : {top, end}) {
+    sb::tests::write(git_.root() / "patch", patch);
+    const std::string file = (git_.root() / "patch").string();
+    EXPECT_NE(run({"git", "-C", git_.repo().string(), "apply", "--check", file}).exit_code, 0)
+        << "git takes it";
+    EXPECT_EQ(error_of(patch).kind, ErrorKind::conflict);
+  }
+}
+
 TEST_F(Patches, that_do_not_apply_name_the_file_the_hunk_and_both_lines) {
   git_.write("long.txt", "new\n" + numbered(1, 50) + "fifty\n" + numbered(51, 60));
   const std::string patch = patch_of_changes();

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "staging/slot_state.h"
+#include "staging/tree_listing.h"
+#include "staging/worktree_files.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
 #include "unit/staging/git_fixture.h"
@@ -245,6 +247,31 @@ TEST_F(StagePools, repair_a_slot_whose_move_did_not_finish) {
   EXPECT_EQ(fs::last_write_time(tree / "run.sh"), time) << "it was right all the time";
   EXPECT_EQ(read_slot_state(slot()).kind, SlotState::Kind::holds);
   EXPECT_EQ(read_slot_state(slot()).tree, git_.source(second_).tree);
+}
+
+TEST_F(StagePools, believe_no_index_after_a_move_that_did_not_finish) {
+  {
+    ASSERT_OK(const Stage stage, acquire(first_));
+  }
+  // As after a power cut: the index and the file's times came to the disk, the file's bytes did not.
+  sb::tests::write(slot() / "tree" / "README", "ONE\n");
+  const Repository repository = git_.open();
+  ASSERT_OK(const TreeListing listing, list_tree(repository.handle(), git_.source(first_).tree));
+  std::map<std::string, struct stat> states;
+  for (const auto& [path, entry] : listing) {
+    ASSERT_EQ(::lstat((slot() / "tree" / path).c_str(), &states[path]), 0);
+  }
+  const WorktreeFiles worktree(repository.git_dir(), slot());
+  ASSERT_GOOD(worktree.write_index(listing, states));
+  // Old enough not to be suspected for its age alone.
+  fs::last_write_time(worktree.folder() / "index",
+                      fs::file_time_type::clock::now() + std::chrono::seconds(10));
+  SlotState state = read_slot_state(slot());
+  state.kind = SlotState::Kind::moving;
+  ASSERT_GOOD(write_slot_state(slot(), state));
+  ASSERT_OK(const Stage stage, acquire(first_));
+  EXPECT_EQ(contents(stage.tree()), expected(first_));
+  EXPECT_EQ(stage.moved().written, 1);
 }
 
 TEST_F(StagePools, repair_a_slot_whose_state_or_index_or_git_link_is_damaged) {

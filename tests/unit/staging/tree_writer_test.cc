@@ -17,11 +17,14 @@ class TreeWriters : public testing::TestWithParam<TreeWriter::Resolve> {
   TreeWriters() {
     fs::create_directory(tree_);
     sb::tests::write(outside_ / "file", "mine\n");
+    sb::tests::write(outside_ / "sub" / "file", "mine\n");
   }
   Result<TreeWriter> open() const { return TreeWriter::open(tree_, GetParam()); }
   void expect_outside_untouched() const {
     EXPECT_EQ(sb::tests::read(outside_ / "file"), "mine\n");
-    EXPECT_EQ(std::distance(fs::directory_iterator(outside_), fs::directory_iterator()), 1);
+    EXPECT_EQ(sb::tests::read(outside_ / "sub" / "file"), "mine\n");
+    EXPECT_EQ(std::distance(fs::recursive_directory_iterator(outside_), fs::recursive_directory_iterator()),
+              3);
   }
 
   os::TemporaryFolder folder_ = sb::tests::temporary_folder();
@@ -56,10 +59,12 @@ TEST_P(TreeWriters, replace_symlinks_in_the_way_instead_of_following_them) {
   ASSERT_OK(TreeWriter writer, open());
   fs::create_symlink(outside_ / "file", tree_ / "file");
   fs::create_symlink(outside_, tree_ / "folder");
+  fs::create_symlink(outside_, tree_ / "above");
   fs::create_directory(tree_ / "real");
   fs::create_symlink("../../outside", tree_ / "real" / "up");
   ASSERT_GOOD(writer.write_file("file", "new", false));
   ASSERT_GOOD(writer.write_file("folder/file", "new", false));
+  ASSERT_GOOD(writer.write_file("above/sub/file", "new", false));
   ASSERT_GOOD(writer.write_symlink("real/up/link", "target"));
   ASSERT_GOOD(writer.make_folder("real/up/sub"));
   EXPECT_FALSE(fs::is_symlink(tree_ / "file"));
@@ -72,8 +77,10 @@ TEST_P(TreeWriters, replace_symlinks_in_the_way_instead_of_following_them) {
 TEST_P(TreeWriters, neither_read_nor_remove_through_a_symlink) {
   ASSERT_OK(TreeWriter writer, open());
   fs::create_symlink(outside_, tree_ / "folder");
-  EXPECT_ERROR(ErrorKind::not_found, writer.read("folder/file"));
-  ASSERT_GOOD(writer.remove("folder/file"));
+  for (const char* path : {"folder/file", "folder/sub/file"}) {
+    EXPECT_ERROR(ErrorKind::not_found, writer.read(path));
+    ASSERT_GOOD(writer.remove(path));
+  }
   ASSERT_GOOD(writer.remove("folder"));
   EXPECT_FALSE(fs::exists(fs::symlink_status(tree_ / "folder")));
   expect_outside_untouched();

@@ -1,10 +1,10 @@
 #include "unit/supervise/fake_world.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+
+#include <fcntl.h>
 
 #include "support/files.h"
 
@@ -83,11 +83,14 @@ void FakeProbe::ask(const supervise::ProbeSpec&, const std::vector<supervise::Bo
   ++asked;
   pending_.push_back(std::make_unique<os::Watch>(
       timers_.after(os::Milliseconds(0), [this, directory, answer = std::move(answer)] {
-        answer(sick.contains(directory) ? Status(fail(ErrorKind::unhealthy, "GET /health answered 503")) : Status());
+        answer(sick.contains(directory) ? Status(fail(ErrorKind::unhealthy, "GET /health answered 503"))
+                                        : Status());
       })));
 }
 
-void FakeVault::put(const std::string& name, int fd) { held[name] = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+void FakeVault::put(const std::string& name, int fd) {
+  held[name] = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
 
 UniqueFd FakeVault::take(const std::string& name) {
   const auto found = held.find(name);
@@ -97,7 +100,9 @@ UniqueFd FakeVault::take(const std::string& name) {
   return fd;
 }
 
-FakeWorld::FakeWorld() : root(temporary_folder()), home(must(os::Home::at(root.path()))) { open(); }
+FakeWorld::FakeWorld() : root(temporary_folder()), home(must(os::Home::at(root.path()))) {
+  open();
+}
 
 void FakeWorld::open() {
   table = std::make_unique<supervise::ServiceTable>(must(supervise::ServiceTable::open(home.database())));

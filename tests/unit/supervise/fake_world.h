@@ -1,5 +1,6 @@
-// A world for supervision in which the test says what happens: time, processes that start and die, answers to health
-// checks. The database and the sockets are real. `restart` is what a kill -9 of the conductor leaves behind.
+// A world for supervision in which the test says what happens: time, processes that start and die, answers to
+// health checks. The database and the sockets are real. `restart` is what a kill -9 of the conductor leaves
+// behind.
 #pragma once
 
 #include <csignal>
@@ -39,7 +40,8 @@ class FakeProcesses final : public supervise::ProcessRunner {
   [[nodiscard]] Result<os::Process> start(const os::SpawnSpec& spec) override;
   [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override;
   [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override;
-  [[nodiscard]] os::Watch on_exit(const os::Process& process, std::function<void(os::Exit)> callback) override;
+  [[nodiscard]] os::Watch on_exit(const os::Process& process,
+                                  std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override;
 
  private:

@@ -1,15 +1,16 @@
 // Real sockets and real probes: what the candidate run and the conductor ask.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
+#include "supervise/probe.h"
 
 #include <atomic>
 #include <csignal>
 #include <thread>
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
 #include "os/unix_socket.h"
-#include "supervise/probe.h"
 #include "supervise/process_runner.h"
 #include "supervise/service_log.h"
 #include "support/files.h"
@@ -26,17 +27,18 @@ using ::testing::HasSubstr;
 // Answers every request on a socket with one text until it is destroyed.
 class Answering {
  public:
-  Answering(int listener, std::string answer) : thread_([this, listener, answer = std::move(answer)] {
-    while (!stop_) {
-      pollfd wait{.fd = listener, .events = POLLIN, .revents = 0};
-      if (::poll(&wait, 1, 10) <= 0) continue;
-      const UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-      std::array<char, 4096> request{};
-      if (::recv(connection.get(), request.data(), request.size(), 0) <= 0) continue;
-      last_request = request.data();
-      ::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
-    }
-  }) {}
+  Answering(int listener, std::string answer)
+      : thread_([this, listener, answer = std::move(answer)] {
+          while (!stop_) {
+            pollfd wait{.fd = listener, .events = POLLIN, .revents = 0};
+            if (::poll(&wait, 1, 10) <= 0) continue;
+            const UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+            std::array<char, 4096> request{};
+            if (::recv(connection.get(), request.data(), request.size(), 0) <= 0) continue;
+            last_request = request.data();
+            ::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+          }
+        }) {}
   ~Answering() {
     stop_ = true;
     thread_.join();
@@ -158,7 +160,8 @@ TEST(Probe, command_is_killed_with_all_it_started_when_it_takes_too_long) {
 }
 
 TEST(Probe, of_the_kinds_that_ask_nothing_is_good) {
-  for (const ProbeSpec::Kind kind : {ProbeSpec::Kind::none, ProbeSpec::Kind::notify, ProbeSpec::Kind::watchdog}) {
+  for (const ProbeSpec::Kind kind :
+       {ProbeSpec::Kind::none, ProbeSpec::Kind::notify, ProbeSpec::Kind::watchdog}) {
     ProbeSpec spec;
     spec.kind = kind;
     EXPECT_TRUE(probe_once(spec, {}, "/").has_value());
@@ -166,7 +169,8 @@ TEST(Probe, of_the_kinds_that_ask_nothing_is_good) {
 }
 
 TEST(Notification, is_read_line_by_line) {
-  const Notification all = parse_notification("READY=1\nSTATUS=up = well\nWATCHDOG=1\nSTOPPING=1\nX=y\nEXTEND_TIMEOUT_USEC=5000");
+  const Notification all =
+      parse_notification("READY=1\nSTATUS=up = well\nWATCHDOG=1\nSTOPPING=1\nX=y\nEXTEND_TIMEOUT_USEC=5000");
   EXPECT_TRUE(all.ready && all.watchdog && all.stopping);
   EXPECT_EQ(all.status, "up = well");
   EXPECT_EQ(all.extend_timeout_usec, 5000);
@@ -219,7 +223,8 @@ TEST(RealProcessRunner, finds_a_process_by_its_environment_and_kills_what_it_lea
   const os::TemporaryFolder folder = tests::temporary_folder();
   const std::string mark = "SELFBUILD_INSTANCE=" + folder.path().string();
   os::SpawnSpec spec;
-  // The child writes its pid, so that its end can be seen; the main process waits for a line that never comes.
+  // The child writes its pid, so that its end can be seen; the main process waits for a line that never
+  // comes.
   spec.argv = {"/bin/sh", "-c", "sleep 1000 & echo $! > child; kill -STOP $$"};
   spec.environment = {"PATH=/usr/bin:/bin", mark};
   spec.directory = folder.path();

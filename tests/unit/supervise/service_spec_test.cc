@@ -1,12 +1,12 @@
 // ServiceSpec as JSON: what goes out comes in again, and everything else is refused by name.
+#include "supervise/service_spec.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
 #include "supervise/address.h"
-#include "supervise/service_spec.h"
 #include "support/result_matchers.h"
 
 namespace sb::supervise {
@@ -65,14 +65,16 @@ TEST(ServiceSpec, refuses_what_has_no_meaning_and_names_it) {
       {R"({"name":"a","command":["x"],"probation_ms":-1})", "probation_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":"10s"})", "\"probation_ms\" must be"},
       {R"({"name":"a","command":["x"],"sockets":[{"name":"h","listen":"80"}]})", "no address"},
-      {R"({"name":"a","command":["x"],"sockets":[{"name":"h:i","listen":"127.0.0.1:80"}]})", "no name for a socket"},
+      {R"({"name":"a","command":["x"],"sockets":[{"name":"h:i","listen":"127.0.0.1:80"}]})",
+       "no name for a socket"},
       {R"({"name":"a","command":["x"],"sockets":[{"name":"h","listen":"127.0.0.1:1"},{"name":"h","listen":"127.0.0.1:2"}]})",
        "two sockets named"},
       {R"({"name":"a","command":["x"],"health":{"kind":"ping"}})", "unknown kind"},
       {R"({"name":"a","command":["x"],"health":{"kind":"http"}})", "needs an address"},
       {R"({"name":"a","command":["x"],"health":{"kind":"http","address":"htp"},"sockets":[{"name":"http","listen":"127.0.0.1:1"}]})",
        "did you mean \"http\""},
-      {R"({"name":"a","command":["x"],"health":{"kind":"http","address":"127.0.0.1:1","path":"x"}})", "begin with /"},
+      {R"({"name":"a","command":["x"],"health":{"kind":"http","address":"127.0.0.1:1","path":"x"}})",
+       "begin with /"},
       {R"({"name":"a","command":["x"],"health":{"kind":"command"}})", "needs a command"},
       {R"({"name":"a","command":["x"],"health":{"kind":"notify"}})", "READY=1"},
       {R"({"name":"a","command":["x"],"ready":{"kind":"watchdog"}})", "watchdog"},

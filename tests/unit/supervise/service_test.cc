@@ -60,9 +60,9 @@ TEST_F(ServiceTest, gives_its_process_sockets_and_the_environment_of_systemd) {
   EXPECT_EQ(spec.directory, world_.folder(1));
   EXPECT_THAT(spec.socket_names, ElementsAre("http"));
   ASSERT_EQ(spec.sockets.size(), 1U);
-  EXPECT_THAT(spec.environment, ::testing::IsSupersetOf({"COLOR=red", "NOTIFY_SOCKET=/run/notify.sock",
-                                                         "SELFBUILD_SOCKET=/run/conductor.sock",
-                                                         "SELFBUILD_INSTANCE=web:1"}));
+  EXPECT_THAT(spec.environment,
+              ::testing::IsSupersetOf({"COLOR=red", "NOTIFY_SOCKET=/run/notify.sock",
+                                       "SELFBUILD_SOCKET=/run/conductor.sock", "SELFBUILD_INSTANCE=web:1"}));
   EXPECT_TRUE(spec.new_session);
 }
 
@@ -129,7 +129,8 @@ TEST_F(ServiceTest, is_restarted_only_after_several_failed_checks_in_a_row) {
   EXPECT_EQ(starts(), 1U);
   world_.pass(1'000);
   EXPECT_EQ(starts(), 2U);
-  EXPECT_THAT(service.status().status_text, HasSubstr("3 health checks in a row failed: GET /health answered 503"));
+  EXPECT_THAT(service.status().status_text,
+              HasSubstr("3 health checks in a row failed: GET /health answered 503"));
 }
 
 TEST_F(ServiceTest, with_a_watchdog_has_to_report_in_time) {

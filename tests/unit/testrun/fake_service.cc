@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <string>
 
 #include <sys/socket.h>
@@ -45,17 +46,15 @@ void notify(const std::string& text) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  std::printf("candidate=%s fds=%s names=%s\n", variable("SELFBUILD_CANDIDATE").c_str(),
-              variable("LISTEN_FDS").c_str(), variable("LISTEN_FDNAMES").c_str());
-  std::printf("home=%s state=%s tmp=%s\n", variable("HOME").c_str(), variable("SELFBUILD_HOME").c_str(),
-              variable("TMPDIR").c_str());
+  std::cout << "candidate=" << variable("SELFBUILD_CANDIDATE") << " fds=" << variable("LISTEN_FDS")
+            << " names=" << variable("LISTEN_FDNAMES") << "\nhome=" << variable("HOME")
+            << " state=" << variable("SELFBUILD_HOME") << " tmp=" << variable("TMPDIR") << std::endl;
   if (mode == "die") return 3;
   if (mode == "crash") ::abort();
   if (mode == "ready") notify("READY=1\nSTATUS=fine");
   if (mode == "busy") notify("STATUS=still reading the index");
   if (mode == "watchdog") notify("WATCHDOG=1");
-  if (mode == "deaf") std::printf("deaf to SIGTERM\n");
+  if (mode == "deaf") std::cout << "deaf to SIGTERM" << std::endl;
   if (mode == "serve") serve(1 << 30);
   if (mode == "serve-once") serve(1);
   if (mode == "sick") serve(0);

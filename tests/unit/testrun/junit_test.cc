@@ -63,7 +63,8 @@ TEST(Junit, keeps_names_and_outputs_short_and_harmless) {
   const std::string output = "\xff&#27;]0;title&#7;" + std::string(100'000, 'o');
   std::string text = "<testsuite>";
   for (int i = 0; i < 300; ++i) {
-    text += "<testcase name='" + name + "' status='fail'><system-out>" + output + "</system-out></testcase>";
+    text.append("<testcase name='").append(name).append("' status='fail'><system-out>");
+    text.append(output).append("</system-out></testcase>");
     if (text.size() > 30U << 20U) break;
   }
   ASSERT_OK(const Tally tally, parse_junit(text + "</testsuite>"));

@@ -47,6 +47,10 @@ class Errors : public testing::Test {
 
 TEST_F(Errors, unknown_command) { expect("unknown_command", kUsage, {"updat"}); }
 TEST_F(Errors, unknown_option) { expect("unknown_option", kUsage, {"history", "--limt", "3"}); }
+TEST_F(Errors, unknown_subcommand) { expect("unknown_subcommand", kUsage, {"conductor", "statsu"}); }
+TEST_F(Errors, missing_subcommand) { expect("missing_subcommand", kUsage, {"conductor"}); }
+TEST_F(Errors, surplus_argument) { expect("surplus_argument", kUsage, {"show", "v1", "v2"}); }
+TEST_F(Errors, contradicting_options) { expect("contradicting_options", kUsage, {"log", "c-1", "--failed"}); }
 TEST_F(Errors, missing_argument) { expect("missing_argument", kUsage, {"show"}); }
 TEST_F(Errors, wrong_value) { expect("wrong_value", kUsage, {"history", "--limit", "many"}); }
 TEST_F(Errors, help_for_an_unknown_command) { expect("help_unknown", kUsage, {"help", "rolback"}); }
@@ -56,7 +60,7 @@ TEST_F(Errors, not_a_project) { expect("not_a_project", kRefused, {"history"}); 
 TEST_F(Errors, not_a_project_to_build) { expect("not_a_project_to_build", kRefused, {"build"}); }
 TEST_F(Errors, conductor_not_running) { expect("conductor_not_running", kUnavailable, {"conductor", "status"}); }
 
-TEST_F(Errors, no_version_yet) {
+TEST_F(Errors, unknown_version) {
   build_two_versions();
   expect("unknown_version", kRefused, {"show", "v9"});
 }

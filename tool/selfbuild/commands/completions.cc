@@ -28,7 +28,7 @@ void add_completions(Program& program) {
   auto shell = std::make_shared<std::string>();
   CLI::App& command =
       program.add("completions", "Help",
-                  {.sentence = "Print the script that completes commands and options in your shell.",
+                  {.sentence = "Print the script that completes commands in your shell.",
                    .examples = {{"source <(selfbuild completions bash)", "in ~/.bashrc"},
                                 {"source <(selfbuild completions zsh)", "in ~/.zshrc, after compinit"},
                                 {"selfbuild completions fish | source", "in ~/.config/fish/config.fish"}},

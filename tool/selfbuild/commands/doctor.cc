@@ -92,7 +92,7 @@ Result<int> run(Program& program) {
 void add_doctor(Program& program) {
   CLI::App& command = program.add(
       "doctor", "Keep",
-      {.sentence = "Say what this host can and cannot do, and the command that mends it.",
+      {.sentence = "Say what this host can and cannot do, and what mends it.",
        .examples = {{"selfbuild doctor", "ok, weak or missing: a line for each; exit code 4 when no cycle can run"},
                     {"selfbuild doctor --json", "for a script: .checks[].level"}},
        .changes = "nothing; it writes and removes a small file and a socket in the state folder",

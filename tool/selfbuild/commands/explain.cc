@@ -108,7 +108,7 @@ void add_explain(Program& program) {
   auto options = std::make_shared<Options>();
   CLI::App& command = program.add(
       "explain", "Look",
-      {.sentence = "Tell what happened in one cycle, step by step, and which version is live now.",
+      {.sentence = "Tell what happened in one cycle, step by step.",
        .examples = {{"selfbuild explain c-12", "from its journal, which survives every crash"},
                     {"selfbuild explain --timings", "the newest cycle, and where its time went"}},
        .changes = "nothing",

@@ -244,7 +244,7 @@ void add_gc(Program& program) {
   auto options = std::make_shared<Options>();
   CLI::App& command = program.add(
       "gc", "Keep",
-      {.sentence = "Remove the files of old versions and the logs of old cycles; history itself stays.",
+      {.sentence = "Remove files of old versions and logs of old cycles.",
        .examples = {{"selfbuild gc --dry-run", "what would go"},
                     {"selfbuild gc --keep 3 --stages", "more room; the next build starts from nothing"}},
        .changes = "Per project the live version, those that a rollback would go to, and the newest N versions stay, "

@@ -137,7 +137,7 @@ void add_init(Program& program) {
   auto options = std::make_shared<Options>();
   CLI::App& command = program.add(
       "init", "Update",
-      {.sentence = "Start a project from a template, or give a CMake project its selfbuild.yaml.",
+      {.sentence = "Start a project from a template, or write its selfbuild.yaml.",
        .examples = {{"selfbuild init --template service hello", "a small HTTP service in the new folder hello"},
                     {"selfbuild init --template tool --name greet", "a command-line tool in this folder"},
                     {"selfbuild init", "in a folder with a CMakeLists.txt: a commented selfbuild.yaml"}},

@@ -43,7 +43,7 @@ void add_log(Program& program) {
   auto options = std::make_shared<Options>();
   CLI::App& command = program.add(
       "log", "Look",
-      {.sentence = "Print what CMake, Ninja, the tests and the candidate printed in one cycle.",
+      {.sentence = "Print what CMake, Ninja, tests and candidate said in one cycle.",
        .examples = {{"selfbuild log", "the newest cycle"},
                     {"selfbuild log c-12 | less", "a certain one"},
                     {"selfbuild log --failed", "the newest that failed or was rolled back"}},

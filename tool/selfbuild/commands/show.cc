@@ -71,7 +71,12 @@ std::string page(const history::Version& version, bool live, const Console& cons
 }
 
 Result<int> run(Program& program, const Options& options) {
-  SB_TRY(const int number, history::parse_version(options.version));
+  Result<int> parsed = history::parse_version(options.version);
+  if (!parsed) {
+    parsed.error().next = "selfbuild history";
+    return fail(std::move(parsed.error()));
+  }
+  const int number = *parsed;
   SB_TRY(const std::string project, program.project_name(options.project));
   SB_TRY(history::History* past, program.history());
   SB_TRY(const os::Home* home, program.home());
@@ -97,7 +102,7 @@ void add_show(Program& program) {
   auto options = std::make_shared<Options>();
   CLI::App& command = program.add(
       "show", "Look",
-      {.sentence = "Show one version: its files and digests, where it comes from, and what became of it.",
+      {.sentence = "Show one version: its files, where it comes from, and its fate.",
        .examples = {{"selfbuild show v3", "version 3 of the project around the current folder"},
                     {"selfbuild show v3 --json", "for a script: .digest, .outputs[].sha256"}},
        .changes = "nothing",

@@ -100,7 +100,7 @@ void add_status(Program& program) {
   auto watch = std::make_shared<bool>(false);
   CLI::App& command = program.add(
       "status", "Look",
-      {.sentence = "Show what is live, which services run, and what is being updated now.",
+      {.sentence = "Show what is live, which services run, and what goes on.",
        .examples = {{"selfbuild status", "once; exit code 4 when the conductor does not run"},
                     {"selfbuild status --watch", "redrawn every second until Ctrl-C"},
                     {"selfbuild status --watch | tee log", "in a pipe: a line of JSON for every change"}},
