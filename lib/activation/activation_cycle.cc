@@ -90,8 +90,9 @@ void ActivationCycle::point() {
 void ActivationCycle::drain_old() {
   // One more than there are answers to come, so that none of them is the last before all were asked for.
   auto open = std::make_shared<std::size_t>(1);
-  const auto one_less = [this, open] {
-    if (--*open == 0 && !going_back_) later([this] { verify(); });
+  // The old one may drain for longer than this swap lives, when the new one is taken back meanwhile.
+  const auto one_less = [this, open, alive = std::weak_ptr<int>(alive_)] {
+    if (--*open == 0 && !alive.expired() && !going_back_) later([this] { verify(); });
   };
   for (const supervise::Deployment& next : plan_.deployments()) {
     const Result<supervise::Service*> found = around_.supervisor.ensure(next, /*wanted=*/true);

@@ -3,10 +3,11 @@
 //   begin → start_new → point → drain_old → verify → keep | roll_back → resume
 //
 // Each step records its intent before it acts, and names the next one as what happens when the world has
-// answered. On the event loop; the loop keeps it alive until it calls `ended`.
+// answered. On the event loop. Its owner may destroy it from `ended` on, which is called last.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,7 @@ class ActivationCycle {
   std::string cause_;         // why it goes back
   std::string sick_service_;  // whose log tells more
   std::string old_trouble_;   // why the old version did not come up either
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   os::Watch timer_;
   os::Watch later_;
 };

@@ -1,6 +1,7 @@
 #include "activation/activator.h"
 
 #include <algorithm>
+#include <ranges>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -17,9 +18,9 @@ int version_of(const std::string& pointer) {
 }
 
 std::optional<SwapPlan> last_plan(std::int64_t cycle, const std::vector<history::JournalRecord>& journal) {
-  for (auto record = journal.rbegin(); record != journal.rend(); ++record) {
-    if (record->step != history::Step::swapping) continue;
-    const Result<Json> detail = parse_json(record->detail);
+  for (const history::JournalRecord& record : std::views::reverse(journal)) {
+    if (record.step != history::Step::swapping) continue;
+    const Result<Json> detail = parse_json(record.detail);
     if (!detail) return std::nullopt;
     Result<SwapPlan> plan = plan_from_json(cycle, *detail);
     if (plan) return std::move(*plan);
@@ -134,11 +135,11 @@ void Activator::wait(std::int64_t cycle, Waiter waiter) {
   }
   const Result<std::vector<history::JournalRecord>> journal = around_.history.journal(cycle);
   if (!journal) return waiter(fail(journal.error()));
-  for (auto record = journal->rbegin(); record != journal->rend(); ++record) {
-    const history::Step step = record->step;
+  for (const history::JournalRecord& record : std::views::reverse(*journal)) {
+    const history::Step step = record.step;
     if (step != history::Step::kept && step != history::Step::rolled_back && step != history::Step::failed)
       continue;
-    const Json detail = parse_json(record->detail).value_or(Json::object());
+    const Json detail = parse_json(record.detail).value_or(Json::object());
     return waiter(Outcome{.outcome = std::string(history::to_string(step)),
                           .cause = json_string_or(detail, "cause", "").value_or("")});
   }

@@ -44,6 +44,7 @@ std::string SwapPlan::pointer_after() const {
 
 std::vector<supervise::Deployment> SwapPlan::deployments() const {
   std::vector<supervise::Deployment> all;
+  all.reserve(to.services.size());
   for (const supervise::ServiceSpec& spec : to.services) {
     all.push_back({.project = to.project, .version = to.version, .directory = to.directory, .spec = spec});
   }

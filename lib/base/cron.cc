@@ -1,12 +1,12 @@
 #include "base/cron.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <charconv>
 #include <optional>
 #include <span>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace sb {
 namespace {
@@ -55,7 +55,8 @@ std::optional<int> number(const Field& field, std::string_view text) {
   }
   int value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc{} || end != text.data() + text.size() || value < field.low || value > field.high) return {};
+  if (code != std::errc{} || end != text.data() + text.size() || value < field.low || value > field.high)
+    return {};
   return value;
 }
 
@@ -90,7 +91,8 @@ Status set_field(const Field& field, std::string_view text, std::bitset<N>& bits
   for (const std::string_view part : split(text, ",")) {
     if (set_part(field, part, bits)) continue;
     Error error = make_error(ErrorKind::usage, fmt::format("\"{}\" is no {}", part, field.name));
-    error.expected = fmt::format("{} to {}, *, a range 1-5, a step */10 or a list 1,2", field.low, field.high);
+    error.expected =
+        fmt::format("{} to {}, *, a range 1-5, a step */10 or a list 1,2", field.low, field.high);
     error.found = std::string(text);
     return fail(std::move(error));
   }
@@ -145,7 +147,8 @@ std::int64_t Cron::next_after(std::int64_t unix_seconds) const {
     std::tm local{};
     ::localtime_r(&at, &local);
     if (matches(local)) return at;
-    // To the next full hour where nothing in this one can match: an hour is never skipped by more than the clocks do.
+    // To the next full hour where nothing in this one can match: an hour is never skipped by more than the
+    // clocks do.
     const bool hour_can = day_matches(local) && hours_.test(static_cast<std::size_t>(local.tm_hour));
     at += hour_can ? 60 : 60 * (60 - local.tm_min);
   }

@@ -1,11 +1,11 @@
 #include "base/digest.h"
 
+#include <array>
+#include <stdexcept>
+
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <xxhash.h>
-
-#include <array>
-#include <stdexcept>
 
 namespace sb {
 namespace {

@@ -1,25 +1,36 @@
 #include "base/error.h"
 
-#include <fmt/format.h>
-
 #include <cerrno>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace sb {
 
 std::string_view to_string(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return "usage";
-    case ErrorKind::not_found: return "not_found";
-    case ErrorKind::conflict: return "conflict";
-    case ErrorKind::environment: return "environment";
-    case ErrorKind::refused: return "refused";
-    case ErrorKind::build_failed: return "build_failed";
-    case ErrorKind::test_failed: return "test_failed";
-    case ErrorKind::unhealthy: return "unhealthy";
-    case ErrorKind::corrupt: return "corrupt";
-    case ErrorKind::interrupted: return "interrupted";
-    case ErrorKind::bug: return "bug";
+    case ErrorKind::usage:
+      return "usage";
+    case ErrorKind::not_found:
+      return "not_found";
+    case ErrorKind::conflict:
+      return "conflict";
+    case ErrorKind::environment:
+      return "environment";
+    case ErrorKind::refused:
+      return "refused";
+    case ErrorKind::build_failed:
+      return "build_failed";
+    case ErrorKind::test_failed:
+      return "test_failed";
+    case ErrorKind::unhealthy:
+      return "unhealthy";
+    case ErrorKind::corrupt:
+      return "corrupt";
+    case ErrorKind::interrupted:
+      return "interrupted";
+    case ErrorKind::bug:
+      return "bug";
   }
   return "bug";
 }
@@ -33,7 +44,9 @@ Error errno_error(std::string what, int code) {
                     fmt::format("{}: {}", what, std::generic_category().message(code)));
 }
 
-Error errno_error(std::string what) { return errno_error(std::move(what), errno); }
+Error errno_error(std::string what) {
+  return errno_error(std::move(what), errno);
+}
 
 std::string format_error(const Error& error) {
   std::string text = fmt::format("error: {}\n", error.what);

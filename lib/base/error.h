@@ -18,10 +18,10 @@ enum class ErrorKind {
   refused,       // a rule of ours says no (path rules, limits)
   build_failed,  // configure or Ninja said no
   test_failed,
-  unhealthy,     // a program did not become, or did not stay, ready and healthy
-  corrupt,       // stored bytes are not what they were
-  interrupted,   // a signal or a newer owner ended the work
-  bug,           // we broke our own promise; exit code 70
+  unhealthy,    // a program did not become, or did not stay, ready and healthy
+  corrupt,      // stored bytes are not what they were
+  interrupted,  // a signal or a newer owner ended the work
+  bug,          // we broke our own promise; exit code 70
 };
 
 [[nodiscard]] std::string_view to_string(ErrorKind kind);
@@ -32,8 +32,8 @@ struct Error {
   std::vector<std::string> while_doing;  // innermost first; each layer adds at most one line
   std::string expected{};                // both empty, or printed aligned below each other
   std::string found{};
-  std::string log{};                     // the lines a reader needs, or the path of the whole log
-  std::string next{};                    // one command that goes on from here; empty when nobody knows
+  std::string log{};   // the lines a reader needs, or the path of the whole log
+  std::string next{};  // one command that goes on from here; empty when nobody knows
 
   [[nodiscard]] Error doing(std::string line) && {
     while_doing.push_back(std::move(line));

@@ -1,8 +1,8 @@
 #include "base/json.h"
 
-#include <fmt/format.h>
-
 #include <cstdint>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace sb {
@@ -48,7 +48,8 @@ Error missing(std::string_view key) {
 
 Result<Json> parse_json(std::string_view text) {
   if (text.size() > kMaxJsonBytes) {
-    return fail(ErrorKind::refused, fmt::format("JSON text of {} bytes; the limit is {}", text.size(), kMaxJsonBytes));
+    return fail(ErrorKind::refused,
+                fmt::format("JSON text of {} bytes; the limit is {}", text.size(), kMaxJsonBytes));
   }
   if (depth_of(text) > kMaxJsonDepth) {
     return fail(ErrorKind::refused, fmt::format("JSON text nested deeper than {}", kMaxJsonDepth));
@@ -73,7 +74,8 @@ Result<long long> json_integer(const Json& object, std::string_view key) {
   SB_TRY(const Json* value, member(object, key));
   if (value == nullptr) return fail(missing(key));
   // The JSON library would wrap what does not fit around to a negative number.
-  const bool too_large = value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{INT64_MAX};
+  const bool too_large =
+      value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{INT64_MAX};
   if (!value->is_number_integer() || too_large) return fail(wrong_type(key, "a 64-bit integer", *value));
   return value->get<long long>();
 }

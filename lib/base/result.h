@@ -16,7 +16,9 @@ using Status = Result<void>;
 [[nodiscard]] inline std::unexpected<Error> fail(ErrorKind kind, std::string what, std::string next = {}) {
   return std::unexpected(make_error(kind, std::move(what), std::move(next)));
 }
-[[nodiscard]] inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+[[nodiscard]] inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected(std::move(error));
+}
 
 // Names what was being done in the error of a result, and leaves a good result alone.
 template <typename T>
@@ -30,15 +32,15 @@ template <typename T>
 #define SB_CONCAT_INNER(a, b) a##b
 #define SB_CONCAT(a, b) SB_CONCAT_INNER(a, b)
 // SB_TRY(Stage stage, staging.apply(plan)): declares and fills, or returns the error of the expression.
-#define SB_TRY(declaration, ...)                                                              \
-  auto SB_CONCAT(sb_result_, __LINE__) = (__VA_ARGS__);                                       \
-  if (!SB_CONCAT(sb_result_, __LINE__)) {                                                     \
-    return std::unexpected(std::move(SB_CONCAT(sb_result_, __LINE__)).error());               \
-  }                                                                                           \
+#define SB_TRY(declaration, ...)                                                \
+  auto SB_CONCAT(sb_result_, __LINE__) = (__VA_ARGS__);                         \
+  if (!SB_CONCAT(sb_result_, __LINE__)) {                                       \
+    return std::unexpected(std::move(SB_CONCAT(sb_result_, __LINE__)).error()); \
+  }                                                                             \
   declaration = *std::move(SB_CONCAT(sb_result_, __LINE__))
 // SB_CHECK(file.sync()): for a Result whose value is not needed.
-#define SB_CHECK(...)                                                                         \
-  do {                                                                                        \
-    auto sb_result_ = (__VA_ARGS__);                                                          \
-    if (!sb_result_) return std::unexpected(std::move(sb_result_).error());                   \
+#define SB_CHECK(...)                                                       \
+  do {                                                                      \
+    auto sb_result_ = (__VA_ARGS__);                                        \
+    if (!sb_result_) return std::unexpected(std::move(sb_result_).error()); \
   } while (false)

@@ -1,9 +1,9 @@
 #include "base/text.h"
 
+#include <charconv>
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-
-#include <charconv>
 
 namespace sb {
 namespace {

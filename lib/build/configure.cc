@@ -41,8 +41,8 @@ Status check_generator(const BuildRequest& request, const FileApiReply& reply) {
   if (reply.generator == "Ninja") return {};
   Error error = make_error(
       ErrorKind::usage, fmt::format("the preset \"{}\" uses a generator that is not Ninja", request.preset));
-  error.expected = "\"generator\": \"Ninja\" in CMakePresets.json";
-  error.found = fmt::format("\"generator\": \"{}\"", reply.generator);
+  error.expected = R"("generator": "Ninja" in CMakePresets.json)";
+  error.found = fmt::format(R"("generator": "{}")", reply.generator);
   return fail(std::move(error));
 }
 

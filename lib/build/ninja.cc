@@ -55,7 +55,10 @@ Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools, const
   Progress shown;
   const auto on_line = [&](std::string_view line) {
     const std::optional<EdgeLine> edge = parse_edge_line(line);
-    if (!edge) return reader.line(line);
+    if (!edge) {
+      reader.line(line);
+      return;
+    }
     if (is_regeneration(edge->text)) {
       result.ran_cmake = result.ran_cmake || edge->text.starts_with("Re-running CMake");
       return;

@@ -1,13 +1,13 @@
 #include "os/file_system.h"
 
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <atomic>
-#include <cerrno>
-#include <cstdlib>
 
 #include "base/unique_fd.h"
 
@@ -23,7 +23,8 @@ fs::path temporary_beside(const fs::path& path) {
 Status sync_folder(const fs::path& folder) {
   const fs::path name = folder.empty() ? fs::path(".") : folder;
   const UniqueFd fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || ::fsync(fd.get()) != 0) return fail(errno_error(fmt::format("cannot sync folder {}", name.string())));
+  if (!fd || ::fsync(fd.get()) != 0)
+    return fail(errno_error(fmt::format("cannot sync folder {}", name.string())));
   return {};
 }
 
@@ -82,8 +83,9 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
     return fail(std::move(error));
   }
   std::string bytes;
-  struct stat info {};
-  if (::fstat(fd.get(), &info) == 0 && info.st_size > 0) bytes.reserve(static_cast<std::size_t>(info.st_size));
+  struct stat info{};
+  if (::fstat(fd.get(), &info) == 0 && info.st_size > 0)
+    bytes.reserve(static_cast<std::size_t>(info.st_size));
   char block[64 * 1024];
   while (true) {
     const ssize_t n = ::read(fd.get(), block, sizeof block);
@@ -111,7 +113,8 @@ Status remove_tree(const fs::path& path) {
     // A read-only folder inside: give ourselves back the write bit, then try once more.
     std::error_code ignored;
     fs::permissions(path, fs::perms::owner_all, fs::perm_options::add, ignored);
-    for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, ignored), end;
+    for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, ignored),
+         end;
          it != end; it.increment(ignored)) {
       if (it->is_directory(ignored) && !it->is_symlink(ignored)) {
         fs::permissions(it->path(), fs::perms::owner_all, fs::perm_options::add, ignored);

@@ -17,7 +17,8 @@ class FileSystem {
   virtual ~FileSystem() = default;
   // Replaces path by bytes: temporary in the same folder, fsync, rename, fsync of the folder. Afterwards path
   // holds all of the bytes or what it held before. Permission bits as given, not reduced by the umask.
-  [[nodiscard]] virtual Status write_durably(const fs::path& path, std::string_view bytes, unsigned mode = 0644) = 0;
+  [[nodiscard]] virtual Status write_durably(const fs::path& path, std::string_view bytes,
+                                             unsigned mode = 0644) = 0;
   // Makes link a symlink to target (text as given) by rename, then fsyncs the folder.
   [[nodiscard]] virtual Status point_durably(const fs::path& link, const fs::path& target) = 0;
   // Renames and fsyncs the folder of `to`.

@@ -19,10 +19,12 @@ Status make_private(const fs::path& folder) {
 // $variable/selfbuild, or ~/fallback/selfbuild.
 Result<fs::path> xdg_folder(const char* variable, std::string_view fallback) {
   const std::string set = environment_variable(variable);
-  if (set.starts_with('/')) return fs::path(set) / "selfbuild";  // the specification says: ignore relative paths
+  if (set.starts_with('/'))
+    return fs::path(set) / "selfbuild";  // the specification says: ignore relative paths
   const std::string home = environment_variable("HOME");
   if (home.empty()) {
-    return fail(ErrorKind::environment, "neither SELFBUILD_HOME nor HOME is set", "export SELFBUILD_HOME=/path");
+    return fail(ErrorKind::environment, "neither SELFBUILD_HOME nor HOME is set",
+                "export SELFBUILD_HOME=/path");
   }
   return fs::path(home) / fallback / "selfbuild";
 }
@@ -48,8 +50,14 @@ Result<Home> Home::at(const fs::path& root) {
 fs::path Home::version(std::string_view project_name, int number) const {
   return project(project_name) / "versions" / fmt::format("v{}", number);
 }
-fs::path Home::pointer(std::string_view project_name) const { return project(project_name) / "current"; }
-fs::path Home::cycle(std::int64_t id) const { return state_ / "cycles" / fmt::format("c-{}", id); }
-fs::path Home::stages(std::string_view project_name) const { return cache_ / "stages" / project_name; }
+fs::path Home::pointer(std::string_view project_name) const {
+  return project(project_name) / "current";
+}
+fs::path Home::cycle(std::int64_t id) const {
+  return state_ / "cycles" / fmt::format("c-{}", id);
+}
+fs::path Home::stages(std::string_view project_name) const {
+  return cache_ / "stages" / project_name;
+}
 
 }  // namespace sb::os

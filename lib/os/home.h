@@ -31,11 +31,15 @@ class Home {
 
   [[nodiscard]] std::filesystem::path database() const { return state_ / "selfbuild.db"; }
   [[nodiscard]] std::filesystem::path objects() const { return state_ / "objects"; }
-  [[nodiscard]] std::filesystem::path project(std::string_view name) const { return state_ / "projects" / name; }
+  [[nodiscard]] std::filesystem::path project(std::string_view name) const {
+    return state_ / "projects" / name;
+  }
   [[nodiscard]] std::filesystem::path version(std::string_view project_name, int number) const;
   [[nodiscard]] std::filesystem::path pointer(std::string_view project_name) const;
   [[nodiscard]] std::filesystem::path cycle(std::int64_t id) const;
-  [[nodiscard]] std::filesystem::path service(std::string_view name) const { return state_ / "services" / name; }
+  [[nodiscard]] std::filesystem::path service(std::string_view name) const {
+    return state_ / "services" / name;
+  }
   [[nodiscard]] std::filesystem::path stages(std::string_view project_name) const;
   [[nodiscard]] std::filesystem::path conductor_socket() const { return state_ / "conductor.sock"; }
 

@@ -1,5 +1,11 @@
 #include "os/process.h"
 
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/close_range.h>
@@ -7,12 +13,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <cstring>
 
 #include "base/text.h"
 #include "os/file_system.h"
@@ -22,7 +22,9 @@ namespace {
 
 constexpr int kFirstSocket = 3;  // SD_LISTEN_FDS_START, sd_listen_fds(3)
 
-UniqueFd open_pidfd(pid_t pid) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+UniqueFd open_pidfd(pid_t pid) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
 
 // Everything the child needs, laid out before fork: after it only async-signal-safe calls are allowed.
 struct Prepared {
@@ -110,7 +112,7 @@ bool arrange_descriptors(const SpawnSpec& spec, int& error_pipe) {
     (void)!::write(error_pipe, &code, sizeof code);
     ::_exit(127);
   };
-  struct sigaction standard {};
+  struct sigaction standard{};
   standard.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
   sigset_t none;
@@ -203,7 +205,8 @@ std::optional<Exit> reap(const Process& process) {
 }
 
 void send_signal(const Process& process, int signal, bool whole_group) {
-  // The group lives on while any member does; it is only signalled while the leader's pid is known to be ours.
+  // The group lives on while any member does; it is only signalled while the leader's pid is known to be
+  // ours.
   if (whole_group && ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), 0, nullptr, 0) == 0) {
     ::kill(-process.pid, signal);
   }

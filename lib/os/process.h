@@ -2,8 +2,6 @@
 // A process is known by pid *and* start time, so that a recycled pid is never taken for it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -11,20 +9,22 @@
 #include <utility>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace sb::os {
 
 struct SpawnSpec {
-  std::vector<std::string> argv;         // argv[0] is an absolute path, or is looked up in the PATH of environment
+  std::vector<std::string> argv;  // argv[0] is an absolute path, or is looked up in the PATH of environment
   std::vector<std::string> environment;  // "NAME=value"; exactly these, nothing inherited
   std::filesystem::path directory;       // empty: unchanged
-  std::vector<int> sockets;              // become 3, 4, … in the child; LISTEN_FDS and LISTEN_PID are set for them
-  std::vector<std::string> socket_names; // LISTEN_FDNAMES, same length as sockets
-  int output = -1;                       // becomes 1 and 2 in the child; -1: /dev/null
-  bool new_session = true;               // setsid(): signals to the group reach all that did not leave it
-  bool die_with_parent = false;          // SIGKILL when the spawning thread ends (PR_SET_PDEATHSIG)
+  std::vector<int> sockets;  // become 3, 4, … in the child; LISTEN_FDS and LISTEN_PID are set for them
+  std::vector<std::string> socket_names;  // LISTEN_FDNAMES, same length as sockets
+  int output = -1;                        // becomes 1 and 2 in the child; -1: /dev/null
+  bool new_session = true;                // setsid(): signals to the group reach all that did not leave it
+  bool die_with_parent = false;           // SIGKILL when the spawning thread ends (PR_SET_PDEATHSIG)
 };
 
 // A child, or an adopted process. Closing the pidfd does not touch the process.

@@ -1,16 +1,16 @@
 #include "os/unix_socket.h"
 
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <functional>
 
 namespace sb::os {
 namespace {
@@ -41,7 +41,8 @@ Result<UniqueFd> bind_unix(const fs::path& path, int type) {
   UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(errno_error("cannot create a Unix socket"));
   ::unlink(path.c_str());
-  // fchmod before bind sets the mode of the socket file, so that there is no moment in which others may connect.
+  // fchmod before bind sets the mode of the socket file, so that there is no moment in which others may
+  // connect.
   ::fchmod(fd.get(), 0600);
   const int bound =
       with_address(path, [&](const sockaddr* a, socklen_t size) { return ::bind(fd.get(), a, size); });

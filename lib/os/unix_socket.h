@@ -1,19 +1,19 @@
 // Unix sockets: addresses of any depth, peer credentials, descriptors as ancillary data (unix(7)).
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace sb::os {
 
-// A path above 107 bytes does not fit in sockaddr_un: such paths are reached through /proc/self/fd of their folder.
-// listen: removes a stale socket first, mode 0600, CLOEXEC, non-blocking.
+// A path above 107 bytes does not fit in sockaddr_un: such paths are reached through /proc/self/fd of their
+// folder. listen: removes a stale socket first, mode 0600, CLOEXEC, non-blocking.
 [[nodiscard]] Result<UniqueFd> listen_unix(const std::filesystem::path& path);
 [[nodiscard]] Result<UniqueFd> bind_unix_datagram(const std::filesystem::path& path);  // with SO_PASSCRED
 // Blocking stream socket. environment error when nobody listens.

@@ -16,8 +16,8 @@ constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24);  // longe
 constexpr std::uint64_t kLeastBytes = 1024 * 1024;
 
 // The digits of an unquoted whole number.
-std::optional<std::uint64_t> whole_number(const Node& node) {
-  if (node.kind != Node::Kind::scalar || node.quoted) return std::nullopt;
+std::optional<std::uint64_t> whole_number(const YamlNode& node) {
+  if (node.kind != YamlNode::Kind::scalar || node.quoted) return std::nullopt;
   std::uint64_t number = 0;
   const char* const end = node.text.data() + node.text.size();
   const auto [stop, code] = std::from_chars(node.text.data(), end, number);
@@ -41,6 +41,7 @@ void Findings::add(Position at, std::string message) {
 
 Error Findings::error() const {
   std::vector<std::string> lines;
+  lines.reserve(list_.size());
   for (const Finding& finding : list_) {
     lines.push_back(fmt::format("{}:{}:{}: {}", file_, finding.at.line, finding.at.column, finding.message));
   }
@@ -59,11 +60,11 @@ std::string suggestion(std::string_view word, std::span<const std::string> known
   return sorted.empty() ? "" : fmt::format("; known are {}", join(sorted, ", "));
 }
 
-Fields::Fields(const Node& mapping, std::string name, Findings& findings)
+Fields::Fields(const YamlNode& mapping, std::string name, Findings& findings)
     : mapping_(mapping), name_(std::move(name)), findings_(findings) {}
 
 Fields::~Fields() {
-  for (const Node::Key& key : mapping_.keys) {
+  for (const YamlNode::Key& key : mapping_.keys) {
     if (std::ranges::find(known_, key.text) != known_.end()) continue;
     findings_.add(key.at,
                   fmt::format("unknown key \"{}\" in {}{}", key.text, name_, suggestion(key.text, known_)));
@@ -75,7 +76,7 @@ Fields::~Fields() {
 }
 
 std::size_t Fields::index_of(std::string_view key) const {
-  return static_cast<std::size_t>(std::ranges::find(mapping_.keys, key, &Node::Key::text) -
+  return static_cast<std::size_t>(std::ranges::find(mapping_.keys, key, &YamlNode::Key::text) -
                                   mapping_.keys.begin());
 }
 
@@ -83,12 +84,12 @@ bool Fields::has(std::string_view key) const {
   return index_of(key) < mapping_.items.size();
 }
 
-const Node* Fields::find(std::string_view key) {
+const YamlNode* Fields::find(std::string_view key) {
   known_.emplace_back(key);
   const std::size_t index = index_of(key);
   if (index >= mapping_.items.size()) return nullptr;
-  const Node& node = mapping_.items[index];
-  if (node.kind != Node::Kind::null) return &node;
+  const YamlNode& node = mapping_.items[index];
+  if (node.kind != YamlNode::Kind::null) return &node;
   findings_.add(mapping_.keys[index].at, fmt::format("\"{}\" has no value", key));
   return nullptr;
 }
@@ -97,8 +98,8 @@ void Fields::require(std::string_view key) {
   if (!has(key)) missing_.emplace_back(key);
 }
 
-const Node* Fields::find(std::string_view key, Node::Kind kind) {
-  const Node* node = find(key);
+const YamlNode* Fields::find(std::string_view key, YamlNode::Kind kind) {
+  const YamlNode* node = find(key);
   if (node == nullptr || node->kind == kind) return node;
   wrong(*node, fmt::format("\"{}\" must be {}, not {}", key, describe(kind), describe(node->kind)));
   return nullptr;
@@ -109,7 +110,7 @@ void Fields::wrong(std::string_view key, std::string message) {
   findings_.add(index < mapping_.items.size() ? mapping_.items[index].at : mapping_.at, std::move(message));
 }
 
-void Fields::check(const Node& node, const Rule& rule) {
+void Fields::check(const YamlNode& node, const Rule& rule) {
   if (!rule) return;
   if (const std::string complaint = rule(node.text); !complaint.empty()) {
     wrong(node, fmt::format("\"{}\" {}", node.text, complaint));
@@ -117,19 +118,19 @@ void Fields::check(const Node& node, const Rule& rule) {
 }
 
 void Fields::text(std::string_view key, std::string& value, const Rule& rule) {
-  const Node* node = find(key, Node::Kind::scalar);
+  const YamlNode* node = find(key, YamlNode::Kind::scalar);
   if (node == nullptr) return;
   check(*node, rule);
   value = node->text;
 }
 
 void Fields::list(std::string_view key, std::vector<std::string>& value, const Rule& rule, Size size) {
-  const Node* node = find(key, Node::Kind::sequence);
+  const YamlNode* node = find(key, YamlNode::Kind::sequence);
   if (node == nullptr) return;
   if (size == Size::filled && node->items.empty()) wrong(*node, fmt::format("\"{}\" must not be empty", key));
   value.clear();
-  for (const Node& item : node->items) {
-    if (item.kind != Node::Kind::scalar) {
+  for (const YamlNode& item : node->items) {
+    if (item.kind != YamlNode::Kind::scalar) {
       wrong(item, fmt::format("\"{}\" must be a list of texts; this is {}", key, describe(item.kind)));
       continue;
     }
@@ -140,12 +141,12 @@ void Fields::list(std::string_view key, std::vector<std::string>& value, const R
 
 void Fields::duration(std::string_view key, std::chrono::milliseconds& value,
                       std::chrono::milliseconds least) {
-  const Node* node = find(key, Node::Kind::scalar);
+  const YamlNode* node = find(key, YamlNode::Kind::scalar);
   if (node == nullptr) return;
   const auto parsed = parse_duration(node->text);
   if (!parsed) {
     wrong(*node,
-          fmt::format("\"{}\" must be a duration like 500ms, 10s, 5m or 2h, not \"{}\"", key, node->text));
+          fmt::format(R"("{}" must be a duration like 500ms, 10s, 5m or 2h, not "{}")", key, node->text));
   } else if (*parsed < least || *parsed > kLongest) {
     wrong(*node,
           fmt::format("\"{}\" must be between {} ms and 24 h, not {}", key, least.count(), node->text));
@@ -161,11 +162,11 @@ void Fields::duration(std::string_view key, std::optional<std::chrono::milliseco
 }
 
 void Fields::bytes(std::string_view key, std::optional<std::uint64_t>& value) {
-  const Node* node = find(key, Node::Kind::scalar);
+  const YamlNode* node = find(key, YamlNode::Kind::scalar);
   if (node == nullptr) return;
   const auto parsed = parse_bytes(node->text);
   if (!parsed) {
-    wrong(*node, fmt::format("\"{}\" must be a size like 512M or 2G, not \"{}\"", key, node->text));
+    wrong(*node, fmt::format(R"("{}" must be a size like 512M or 2G, not "{}")", key, node->text));
   } else if (*parsed < kLeastBytes) {
     wrong(*node, fmt::format("\"{}\" must be at least 1M, not {}", key, node->text));
   } else {
@@ -174,14 +175,13 @@ void Fields::bytes(std::string_view key, std::optional<std::uint64_t>& value) {
 }
 
 void Fields::count(std::string_view key, std::optional<std::uint64_t>& value, std::uint64_t most) {
-  const Node* node = find(key, Node::Kind::scalar);
+  const YamlNode* node = find(key, YamlNode::Kind::scalar);
   if (node == nullptr) return;
   const auto number = whole_number(*node);
   if (!number || *number < 1 || *number > most) {
-    wrong(*node,
-          fmt::format("\"{}\" must be a whole number from 1 to {}, not \"{}\"", key, most, node->text));
+    wrong(*node, fmt::format(R"("{}" must be a whole number from 1 to {}, not "{}")", key, most, node->text));
   } else {
-    value = *number;
+    value = number;
   }
 }
 
@@ -192,26 +192,26 @@ void Fields::count(std::string_view key, int& value, int most) {
 }
 
 std::optional<std::size_t> Fields::choose(std::string_view key, std::span<const std::string> words) {
-  const Node* node = find(key, Node::Kind::scalar);
+  const YamlNode* node = find(key, YamlNode::Kind::scalar);
   if (node == nullptr) return std::nullopt;
   const auto found = std::ranges::find(words, node->text);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  wrong(*node, fmt::format("\"{}\" cannot be \"{}\"{}", key, node->text, suggestion(node->text, words)));
+  wrong(*node, fmt::format(R"("{}" cannot be "{}"{})", key, node->text, suggestion(node->text, words)));
   return std::nullopt;
 }
 
 void Fields::section(std::string_view key, const std::function<void(Fields&)>& read) {
-  const Node* node = find(key, Node::Kind::mapping);
+  const YamlNode* node = find(key, YamlNode::Kind::mapping);
   if (node == nullptr) return;
   Fields fields(*node, std::string(key), findings_);
   read(fields);
 }
 
 void Fields::each(std::string_view key, const std::function<void(Fields&)>& read) {
-  const Node* node = find(key, Node::Kind::sequence);
+  const YamlNode* node = find(key, YamlNode::Kind::sequence);
   if (node == nullptr) return;
-  for (const Node& item : node->items) {
-    if (item.kind != Node::Kind::mapping) {
+  for (const YamlNode& item : node->items) {
+    if (item.kind != YamlNode::Kind::mapping) {
       wrong(item, fmt::format("\"{}\" must be a list of mappings; this is {}", key, describe(item.kind)));
       continue;
     }
@@ -221,13 +221,13 @@ void Fields::each(std::string_view key, const std::function<void(Fields&)>& read
 }
 
 void Fields::environment(std::string_view key, std::vector<std::string>& value) {
-  const Node* node = find(key, Node::Kind::mapping);
+  const YamlNode* node = find(key, YamlNode::Kind::mapping);
   if (node == nullptr) return;
   for (std::size_t i = 0; i < node->items.size(); ++i) {
     const std::string& name = node->keys[i].text;
     if (!is_environment_name(name)) {
       findings_.add(node->keys[i].at, fmt::format("\"{}\" is not a name for a variable", name));
-    } else if (node->items[i].kind != Node::Kind::scalar) {
+    } else if (node->items[i].kind != YamlNode::Kind::scalar) {
       wrong(node->items[i],
             fmt::format("\"{}\" must be a text, not {}", name, describe(node->items[i].kind)));
     } else {

@@ -45,14 +45,14 @@ using Rule = std::function<std::string(const std::string&)>;
 class Fields {
  public:
   // `name` is what messages call the mapping. Both referents must outlive this object.
-  Fields(const Node& mapping, std::string name, Findings& findings);
+  Fields(const YamlNode& mapping, std::string name, Findings& findings);
   Fields(const Fields&) = delete;
   Fields& operator=(const Fields&) = delete;
   // Reports the keys nobody asked for, and the required ones that are missing.
   ~Fields();
 
   // The value of a key, or null when it is absent or has no value (which is reported).
-  const Node* find(std::string_view key);
+  const YamlNode* find(std::string_view key);
   void require(std::string_view key);  // its absence is reported at the end
   [[nodiscard]] bool has(std::string_view key) const;
 
@@ -79,15 +79,15 @@ class Fields {
 
   // Reports a mistake at a key's value, or at the mapping itself when the key is absent.
   void wrong(std::string_view key, std::string message);
-  void wrong(const Node& node, std::string message) { findings_.add(node.at, std::move(message)); }
+  void wrong(const YamlNode& node, std::string message) { findings_.add(node.at, std::move(message)); }
 
  private:
   [[nodiscard]] std::size_t index_of(std::string_view key) const;
-  [[nodiscard]] const Node* find(std::string_view key, Node::Kind kind);
+  [[nodiscard]] const YamlNode* find(std::string_view key, YamlNode::Kind kind);
   [[nodiscard]] std::optional<std::size_t> choose(std::string_view key, std::span<const std::string> words);
-  void check(const Node& node, const Rule& rule);
+  void check(const YamlNode& node, const Rule& rule);
 
-  const Node& mapping_;
+  const YamlNode& mapping_;
   std::string name_;
   Findings& findings_;
   std::vector<std::string> known_;

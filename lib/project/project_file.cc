@@ -72,7 +72,7 @@ void read_test(Fields& fields, ProjectFile& project) {
   fields.duration("timeout", project.test.envelope.wall);
   read_limits(fields, project.test.envelope);
   if (fields.has("command") && fields.has("ctest")) {
-    fields.wrong("command", "test has both \"ctest\" and \"command\"; keep one");
+    fields.wrong("command", R"(test has both "ctest" and "command"; keep one)");
   }
 }
 
@@ -90,8 +90,8 @@ class Reader {
  public:
   explicit Reader(Findings& findings) : findings_(findings) {}
 
-  void read(const Node& document) {
-    if (document.kind != Node::Kind::mapping) {
+  void read(const YamlNode& document) {
+    if (document.kind != YamlNode::Kind::mapping) {
       findings_.add(document.at,
                     fmt::format("a document must be a mapping, not {}", describe(document.kind)));
       return;
@@ -136,7 +136,7 @@ class Reader {
     return kind;
   }
 
-  void add_project(const Node& document, Fields& spec, const std::string& name) {
+  void add_project(const YamlNode& document, Fields& spec, const std::string& name) {
     ProjectFile ignored;
     const bool second = project_at_.has_value();
     if (second) {
@@ -148,7 +148,7 @@ class Reader {
     read_project(spec, second ? ignored : project_);
   }
 
-  void add_service(const Node& document, Fields& spec, const std::string& name) {
+  void add_service(const YamlNode& document, Fields& spec, const std::string& name) {
     supervise::ServiceSpec service;
     service.name = name;
     read_service(spec, service);
@@ -167,10 +167,10 @@ class Reader {
 }  // namespace
 
 Result<ProjectFile> parse_project_file(std::string_view text, const std::string& file) {
-  SB_TRY(const std::vector<Node> documents, parse_yaml(text, file));
+  SB_TRY(const std::vector<YamlNode> documents, parse_yaml(text, file));
   Findings findings(file);
   Reader reader(findings);
-  for (const Node& document : documents) reader.read(document);
+  for (const YamlNode& document : documents) reader.read(document);
   if (findings.empty() && !reader.has_project()) findings.add({}, "no document of kind Project");
   if (!findings.empty()) return fail(findings.error());
   return reader.take();

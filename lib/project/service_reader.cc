@@ -48,6 +48,7 @@ void read_socket(Fields& fields, std::vector<SocketSpec>& sockets) {
 std::string rule_target(const std::string& text, const std::vector<SocketSpec>& sockets) {
   if (text.find(':') != std::string::npos) return rule_address(text);
   std::vector<std::string> names;
+  names.reserve(sockets.size());
   for (const SocketSpec& socket : sockets) names.push_back(socket.name);
   if (std::ranges::find(names, text) != names.end()) return {};
   return "is no socket of this service" + suggestion(text, names);
@@ -75,7 +76,7 @@ void read_http(Fields& fields, const std::vector<SocketSpec>& sockets, ProbeSpec
 
 void read_probe_kind(Fields& fields, const std::vector<SocketSpec>& sockets, ProbeSpec& probe) {
   using enum ProbeSpec::Kind;
-  if (const Node* node = fields.find("notify")) {
+  if (const YamlNode* node = fields.find("notify")) {
     probe.kind = notify;
     if (node->text != "true" || node->quoted) fields.wrong(*node, "\"notify\" can only be true");
   }
@@ -92,18 +93,18 @@ void read_probe_kind(Fields& fields, const std::vector<SocketSpec>& sockets, Pro
 // `key` is ready or health; `unfit` is the kind that has no meaning for it.
 void read_probe(Fields& spec, std::string_view key, std::string_view unfit, std::string_view instead,
                 const std::vector<SocketSpec>& sockets, ProbeSpec& probe) {
-  const Node* node = spec.find(key);
+  const YamlNode* node = spec.find(key);
   if (node == nullptr) return;
-  if (node->kind == Node::Kind::scalar && node->text == "none") return;
-  if (node->kind != Node::Kind::mapping) {
-    spec.wrong(*node, fmt::format("\"{}\" must be none or a mapping like {{http: \"http:/health\"}}", key));
+  if (node->kind == YamlNode::Kind::scalar && node->text == "none") return;
+  if (node->kind != YamlNode::Kind::mapping) {
+    spec.wrong(*node, fmt::format(R"("{}" must be none or a mapping like {{http: "http:/health"}})", key));
     return;
   }
   spec.section(key, [&](Fields& fields) {
     read_probe_kind(fields, sockets, probe);
     const auto kinds = std::ranges::count_if(std::array{"notify", "http", "tcp", "command", "watchdog"},
                                              [&](const char* kind) { return fields.has(kind); });
-    const bool only_settings = std::ranges::all_of(node->keys, [](const Node::Key& name) {
+    const bool only_settings = std::ranges::all_of(node->keys, [](const YamlNode::Key& name) {
       return name.text == "interval" || name.text == "timeout" || name.text == "failures";
     });
     // With an unknown key and no kind, the key is the mistake.

@@ -29,13 +29,13 @@ Position position(const YAML::Mark& mark) {
 
 class TreeBuilder final : public YAML::EventHandler {
  public:
-  void OnDocumentStart(const YAML::Mark&) override { root_ = Node(); }
+  void OnDocumentStart(const YAML::Mark&) override { root_ = YamlNode(); }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     // Not place(): yaml-cpp reports an absent value at the next token, which may be the next "---".
     if (anchor != 0) throw Refusal{position(mark), std::string(kNoAnchors)};
-    value(Node{Node::Kind::null, position(mark), {}, false, {}, {}});
+    value(YamlNode{YamlNode::Kind::null, position(mark), {}, false, {}, {}});
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     throw Refusal{position(mark), "aliases (*name) are not supported; write the value again"};
@@ -45,20 +45,20 @@ class TreeBuilder final : public YAML::EventHandler {
     const Position at = place(mark, anchor);
     refuse_tag(at, tag);
     if (text.find('\0') != std::string::npos) throw Refusal{at, "a text cannot contain the character NUL"};
-    value(Node{Node::Kind::scalar, at, text, tag == "!", {}, {}});
+    value(YamlNode{YamlNode::Kind::scalar, at, text, tag == "!", {}, {}});
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
-    open(Node::Kind::sequence, mark, tag, anchor);
+    open(YamlNode::Kind::sequence, mark, tag, anchor);
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
-    open(Node::Kind::mapping, mark, tag, anchor);
+    open(YamlNode::Kind::mapping, mark, tag, anchor);
   }
   void OnMapEnd() override { close(); }
 
-  [[nodiscard]] Node take_root() { return std::exchange(root_, Node()); }
+  [[nodiscard]] YamlNode take_root() { return std::exchange(root_, YamlNode()); }
   [[nodiscard]] int last_line() const { return last_line_; }
 
  private:
@@ -76,27 +76,27 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   [[nodiscard]] bool expects_key() const {
-    return !open_.empty() && open_.back().kind == Node::Kind::mapping &&
+    return !open_.empty() && open_.back().kind == YamlNode::Kind::mapping &&
            open_.back().keys.size() == open_.back().items.size();
   }
 
-  void open(Node::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+  void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     const Position at = place(mark, anchor);
     refuse_tag(at, tag);
     if (expects_key()) throw Refusal{at, fmt::format("a key must be a text, not {}", describe(kind))};
     if (open_.size() >= kMaxYamlDepth) {
       throw Refusal{at, fmt::format("nested deeper than {} levels", kMaxYamlDepth)};
     }
-    open_.push_back(Node{kind, at, {}, false, {}, {}});
+    open_.push_back(YamlNode{kind, at, {}, false, {}, {}});
   }
 
   void close() {
-    Node done = std::move(open_.back());
+    YamlNode done = std::move(open_.back());
     open_.pop_back();
     value(std::move(done));
   }
 
-  void value(Node node) {
+  void value(YamlNode node) {
     if (open_.empty()) {
       root_ = std::move(node);
     } else if (expects_key()) {
@@ -106,12 +106,12 @@ class TreeBuilder final : public YAML::EventHandler {
     }
   }
 
-  void add_key(const Node& node) {
-    if (node.kind != Node::Kind::scalar) {
+  void add_key(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::scalar) {
       throw Refusal{node.at, fmt::format("a key must be a text, not {}", describe(node.kind))};
     }
-    std::vector<Node::Key>& keys = open_.back().keys;
-    const auto first = std::ranges::find(keys, node.text, &Node::Key::text);
+    std::vector<YamlNode::Key>& keys = open_.back().keys;
+    const auto first = std::ranges::find(keys, node.text, &YamlNode::Key::text);
     if (first != keys.end()) {
       throw Refusal{node.at,
                     fmt::format("duplicate key \"{}\"; the first is on line {}", node.text, first->at.line)};
@@ -123,8 +123,8 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   static constexpr std::size_t kMaxKeys = 1000;
-  Node root_;
-  std::vector<Node> open_;  // sequences and mappings whose end is still to come, outermost first
+  YamlNode root_;
+  std::vector<YamlNode> open_;  // sequences and mappings whose end is still to come, outermost first
   int last_line_ = 0;
 };
 
@@ -186,21 +186,21 @@ std::unexpected<Error> refuse(const std::string& file, Position at, std::string_
 
 }  // namespace
 
-std::string_view describe(Node::Kind kind) {
+std::string_view describe(YamlNode::Kind kind) {
   switch (kind) {
-    case Node::Kind::null:
+    case YamlNode::Kind::null:
       return "nothing";
-    case Node::Kind::scalar:
+    case YamlNode::Kind::scalar:
       return "a text";
-    case Node::Kind::sequence:
+    case YamlNode::Kind::sequence:
       return "a list";
-    case Node::Kind::mapping:
+    case YamlNode::Kind::mapping:
       return "a mapping";
   }
   return "nothing";
 }
 
-Result<std::vector<Node>> parse_yaml(std::string_view text, const std::string& file) {
+Result<std::vector<YamlNode>> parse_yaml(std::string_view text, const std::string& file) {
   if (text.size() > kMaxYamlBytes) {
     return refuse(file, {}, fmt::format("larger than {} bytes", kMaxYamlBytes));
   }
@@ -208,7 +208,7 @@ Result<std::vector<Node>> parse_yaml(std::string_view text, const std::string& f
     return refuse(file, position_of(text, bad),
                   fmt::format("byte 0x{:02x} is not text in UTF-8", static_cast<unsigned char>(text[bad])));
   }
-  std::vector<Node> documents;
+  std::vector<YamlNode> documents;
   try {
     const std::vector<int> markers = marker_lines(text);
     std::istringstream stream{std::string(text)};
@@ -217,8 +217,8 @@ Result<std::vector<Node>> parse_yaml(std::string_view text, const std::string& f
     int previous_end = 0;
     Position empty_at{0, 0};
     while (parser.HandleNextDocument(builder)) {
-      Node root = builder.take_root();
-      if (root.kind == Node::Kind::null) {
+      YamlNode root = builder.take_root();
+      if (root.kind == YamlNode::Kind::null) {
         // At a token that can begin nothing, like a comma, yaml-cpp reports empty documents for ever.
         if (root.at == empty_at) return refuse(file, root.at, "no value can begin here");
         empty_at = root.at;

@@ -20,7 +20,7 @@ struct Position {  // counted from 1
   friend bool operator==(const Position&, const Position&) = default;
 };
 
-struct Node {
+struct YamlNode {
   enum class Kind { null, scalar, sequence, mapping };
   struct Key {
     std::string text;
@@ -29,19 +29,19 @@ struct Node {
 
   Kind kind = Kind::null;
   Position at;
-  std::string text;         // scalar
-  bool quoted = false;      // scalar: '…', "…", | or >
-  std::vector<Node> items;  // of a sequence, or the values of a mapping
-  std::vector<Key> keys;    // of a mapping, one per item, all different
+  std::string text;             // scalar
+  bool quoted = false;          // scalar: '…', "…", | or >
+  std::vector<YamlNode> items;  // of a sequence, or the values of a mapping
+  std::vector<Key> keys;        // of a mapping, one per item, all different
 };
 
 // "a list", "a text", …: for messages.
-[[nodiscard]] std::string_view describe(Node::Kind kind);
+[[nodiscard]] std::string_view describe(YamlNode::Kind kind);
 
 // The documents of a text, without those that are empty. Refuses, as ErrorKind::usage "file:line:column: …":
 // more than kMaxYamlBytes, bytes that are not UTF-8, control characters, more than kMaxYamlDepth levels,
 // anchors, aliases, tags, keys that are not scalars, duplicate keys, and a second document that does not
 // begin with "---".
-[[nodiscard]] Result<std::vector<Node>> parse_yaml(std::string_view text, const std::string& file);
+[[nodiscard]] Result<std::vector<YamlNode>> parse_yaml(std::string_view text, const std::string& file);
 
 }  // namespace sb::project

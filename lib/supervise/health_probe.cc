@@ -16,6 +16,7 @@ void ThreadedProbe::ask(const ProbeSpec& spec, const std::vector<BoundAddress>& 
   const auto thread = threads_.emplace(threads_.end());
   *thread = std::thread([this, thread, spec, sockets, directory, answer = std::move(answer)]() mutable {
     std::vector<BoundSocket> bound;
+    bound.reserve(sockets.size());
     for (const BoundAddress& socket : sockets) {
       bound.push_back(BoundSocket{.name = socket.name, .address = socket.address, .fd = {}});
     }

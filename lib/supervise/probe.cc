@@ -181,11 +181,9 @@ std::vector<std::string> basics() {
 std::string listen_variable(const BoundSocket& socket) {
   std::string name = socket.name;
   for (char& c : name) {
-    if (c >= 'a' && c <= 'z') {
-      c = static_cast<char>(c - 'a' + 'A');
-    } else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
-      c = '_';
-    }
+    const bool capital = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    const bool small = c >= 'a' && c <= 'z';
+    if (!capital) c = small ? static_cast<char>(c - 'a' + 'A') : '_';
   }
   const Result<Address> address = parse_address(socket.address);
   return fmt::format("SELFBUILD_LISTEN_{}={}", name,

@@ -243,7 +243,7 @@ void Service::on_ended(std::int64_t id, const os::Exit& exit) {
   last_exit_ = exit.to_string();
   const std::string cause = fmt::format("it ended: {}", last_exit_);
   trouble_text_ = cause;
-  log(fmt::format("pid {} {}", live_->pid(), cause));
+  log(fmt::format("pid {}: {}", live_->pid(), cause));
   forget(std::move(live_));
   settle(fail(ErrorKind::unhealthy, fmt::format("service {}: {}", name(), cause)));
   if (trouble_) return tell_trouble(cause);

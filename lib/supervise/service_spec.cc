@@ -39,7 +39,7 @@ Status only_keys(const Json& object, const std::string& where, std::span<const s
   for (const auto& [key, value] : object.items()) {
     if (std::ranges::find(known, key) != known.end()) continue;
     const std::optional<std::string> meant = nearest(key, known);
-    return wrong(where, meant ? fmt::format("unknown key \"{}\"; did you mean \"{}\"?", key, *meant)
+    return wrong(where, meant ? fmt::format(R"(unknown key "{}"; did you mean "{}"?)", key, *meant)
                               : fmt::format("unknown key \"{}\"", key));
   }
   return {};
@@ -72,7 +72,7 @@ Result<milliseconds> duration(const Json& object, const std::string& where, cons
 }
 
 Json probe_to_json(const ProbeSpec& probe) {
-  const auto name = std::ranges::find(kKinds, probe.kind, &KindName::kind);
+  const auto* const name = std::ranges::find(kKinds, probe.kind, &KindName::kind);
   return Json{{"kind", name->name},
               {"address", probe.address},
               {"path", probe.path},
@@ -90,6 +90,7 @@ Status check_probe_address(const ProbeSpec& probe, const std::string& where, con
   const Result<Address> address = parse_address(probe.address);
   if (address) return {};
   std::vector<std::string> names;
+  names.reserve(service.sockets.size());
   for (const SocketSpec& socket : service.sockets) names.push_back(socket.name);
   const std::optional<std::string> meant = nearest(probe.address, names);
   return wrong(where, fmt::format("\"{}\" is neither an address nor a socket of this service{}",
@@ -97,12 +98,12 @@ Status check_probe_address(const ProbeSpec& probe, const std::string& where, con
 }
 
 Result<ProbeSpec> probe_from_json(const Json& object, const std::string& where, const ServiceSpec& service) {
-  static const std::array<std::string, 7> keys{"kind",        "address",    "path",    "command",
-                                               "interval_ms", "timeout_ms", "failures"};
-  SB_CHECK(only_keys(object, where, keys));
+  static const std::array<std::string, 7> kKeys{"kind",        "address",    "path",    "command",
+                                                "interval_ms", "timeout_ms", "failures"};
+  SB_CHECK(only_keys(object, where, kKeys));
   ProbeSpec probe;
   SB_TRY(const std::string kind, doing(where, json_string_or(object, "kind", "none")));
-  const auto found = std::ranges::find(kKinds, kind, &KindName::name);
+  const auto* const found = std::ranges::find(kKinds, kind, &KindName::name);
   if (found == kKinds.end()) return wrong(where, fmt::format("unknown kind \"{}\"", kind));
   probe.kind = found->kind;
   SB_TRY(probe.address, doing(where, json_string_or(object, "address", probe.address)));
@@ -141,9 +142,9 @@ Result<std::vector<SocketSpec>> sockets_from_json(const Json& object, const std:
   const auto found = object.find("sockets");
   if (found == object.end()) return sockets;
   if (!found->is_array()) return wrong(where, "\"sockets\" must be an array");
-  static const std::array<std::string, 2> keys{"name", "listen"};
+  static const std::array<std::string, 2> kKeys{"name", "listen"};
   for (const Json& item : *found) {
-    SB_CHECK(only_keys(item, where + ": socket", keys));
+    SB_CHECK(only_keys(item, where + ": socket", kKeys));
     SocketSpec socket;
     SB_TRY(socket.name, doing(where, json_string(item, "name")));
     SB_TRY(socket.listen, doing(where, json_string(item, "listen")));
@@ -179,10 +180,10 @@ Json to_json(const ServiceSpec& spec) {
 }
 
 Result<ServiceSpec> service_from_json(const Json& value) {
-  static const std::array<std::string, 10> keys{
+  static const std::array<std::string, 10> kKeys{
       "name",   "command", "environment",      "sockets",          "ready",
       "health", "swap",    "start_timeout_ms", "drain_timeout_ms", "probation_ms"};
-  SB_CHECK(only_keys(value, "service", keys));
+  SB_CHECK(only_keys(value, "service", kKeys));
   ServiceSpec spec;
   SB_TRY(spec.name, doing("service", json_string(value, "name")));
   if (!good_name(spec.name)) {
@@ -211,7 +212,7 @@ Result<ServiceSpec> service_from_json(const Json& value) {
   }
   SB_TRY(const std::string swap, doing(where, json_string_or(value, "swap", "overlap")));
   if (swap != "overlap" && swap != "drain-first") {
-    return wrong(where, fmt::format("\"swap\" must be overlap or drain-first, not \"{}\"", swap));
+    return wrong(where, fmt::format(R"("swap" must be overlap or drain-first, not "{}")", swap));
   }
   spec.swap = swap == "overlap" ? SwapMode::overlap : SwapMode::drain_first;
   SB_TRY(spec.start_timeout, duration(value, where, "start_timeout_ms", spec.start_timeout, milliseconds(1)));

@@ -48,7 +48,7 @@ struct SocketRow {
 
 class ServiceTable {
  public:
-  [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& database);
+  [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& path);
 
   [[nodiscard]] Status put_service(const ServiceRow& row);
   [[nodiscard]] Status erase_service(const std::string& name);  // with its sockets and instances

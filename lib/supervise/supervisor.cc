@@ -34,10 +34,11 @@ Service* Supervisor::find(const std::string& name) {
 Result<Service*> Supervisor::get(const std::string& name) {
   if (Service* known = find(name)) return known;
   std::vector<std::string> names;
+  names.reserve(services_.size());
   for (const auto& [known, service] : services_) names.push_back(known);
   const std::optional<std::string> meant = nearest(name, names);
   return fail(ErrorKind::not_found,
-              meant ? fmt::format("no service is named \"{}\"; did you mean \"{}\"?", name, *meant)
+              meant ? fmt::format(R"(no service is named "{}"; did you mean "{}"?)", name, *meant)
                     : fmt::format("no service is named \"{}\"", name),
               "selfbuild status");
 }
@@ -47,14 +48,9 @@ void Supervisor::remove(const std::string& name) {
   if (found == services_.end()) return;
   found->second->remove();
   // The caller may be one of its callbacks: it goes in a turn of its own.
-  auto gone = std::make_shared<std::unique_ptr<Service>>(std::move(found->second));
+  buried_.push_back(std::move(found->second));
   services_.erase(found);
-  auto watch = std::make_shared<os::Watch>();
-  *watch = around_.timers.after(os::Milliseconds(0), [gone, watch] {
-    gone->reset();
-    const auto own = watch;
-    own->reset();
-  });
+  funeral_ = around_.timers.after(os::Milliseconds(0), [this] { buried_.clear(); });
 }
 
 std::vector<Service*> Supervisor::of_project(const std::string& project) {
@@ -67,6 +63,7 @@ std::vector<Service*> Supervisor::of_project(const std::string& project) {
 
 std::vector<ServiceStatus> Supervisor::status() const {
   std::vector<ServiceStatus> all;
+  all.reserve(services_.size());
   for (const auto& [name, service] : services_) all.push_back(service->status());
   return all;
 }

@@ -37,6 +37,8 @@ class Supervisor {
  private:
   Surroundings& around_;
   std::map<std::string, std::unique_ptr<Service>> services_;
+  std::vector<std::unique_ptr<Service>> buried_;
+  os::Watch funeral_;
 };
 
 }  // namespace sb::supervise

@@ -1,10 +1,10 @@
 #include "update/conductor_link.h"
 
+#include <thread>
+
 #include <fcntl.h>
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/text.h"
 #include "os/file_system.h"
@@ -24,8 +24,9 @@ constexpr int kMaxAttempts = 20;
 // What the conductor, and through it every service, may know of the caller's environment.
 std::vector<std::string> passed_environment() {
   std::vector<std::string> environment;
-  for (const char* name : {"HOME", "USER", "LANG", "PATH", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME",
-                           "XDG_CACHE_HOME", "SELFBUILD_CRASH_AFTER", "SELFBUILD_CRASH_ONCE", "SELFBUILD_CRASH_IN"}) {
+  for (const char* name :
+       {"HOME", "USER", "LANG", "PATH", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
+        "SELFBUILD_CRASH_AFTER", "SELFBUILD_CRASH_ONCE", "SELFBUILD_CRASH_IN"}) {
     const std::string value = os::environment_variable(name);
     if (!value.empty()) environment.push_back(fmt::format("{}={}", name, value));
   }
@@ -41,7 +42,8 @@ Result<fs::path> find_conductor() {
   return fs::path("conductor");  // spawn looks in PATH, and says so when it is not there
 }
 
-// The conductor is asked over and over until it answers: a socket file alone does not say that anybody listens.
+// The conductor is asked over and over until it answers: a socket file alone does not say that anybody
+// listens.
 template <typename Attempt>
 Status retry(milliseconds patience, const Attempt& attempt) {
   const auto give_up = steady_clock::now() + patience;
@@ -59,7 +61,8 @@ Status ConductorLink::connect() {
   return retry(patience_, [&]() -> Status {
     Result<rpc::Client> client = rpc::Client::connect(home_.conductor_socket());
     if (!client) {
-      Error error = make_error(ErrorKind::environment, "the conductor is not running", "selfbuild conductor start");
+      Error error =
+          make_error(ErrorKind::environment, "the conductor is not running", "selfbuild conductor start");
       error.while_doing.push_back(one_line(client.error()));
       return fail(std::move(error));
     }
@@ -68,7 +71,9 @@ Status ConductorLink::connect() {
   });
 }
 
-bool ConductorLink::answers() { return call_once("conductor.status", Json::object()).has_value(); }
+bool ConductorLink::answers() {
+  return call_once("conductor.status", Json::object()).has_value();
+}
 
 Status ConductorLink::start_if_needed() {
   if (answers()) return {};
@@ -88,7 +93,8 @@ Status ConductorLink::start_if_needed() {
   while (!answers()) {
     close();
     const std::optional<os::Exit> exit = os::reap(process);
-    // Another caller may have started one at the same moment: ours then ends by itself, and theirs answers soon.
+    // Another caller may have started one at the same moment: ours then ends by itself, and theirs answers
+    // soon.
     if (steady_clock::now() >= give_up || (exit && exit->code != 4)) {
       Error error = make_error(ErrorKind::environment,
                                exit ? fmt::format("the conductor ended at once ({})", exit->to_string())
@@ -110,7 +116,8 @@ Result<Json> ConductorLink::call_once(const std::string& method, const Json& par
 }
 
 Result<Json> ConductorLink::call(const std::string& method, const Json& params) {
-  // Every try waits up to `patience` for a conductor that is coming up again; the bound is for one that dies of us.
+  // Every try waits up to `patience` for a conductor that is coming up again; the bound is for one that dies
+  // of us.
   for (int attempt = 1;; ++attempt) {
     Result<Json> answer = call_once(method, params);
     if (answer || answer.error().kind != ErrorKind::interrupted || attempt == kMaxAttempts) return answer;

@@ -16,7 +16,8 @@ namespace sb::update {
 class ConductorLink {
  public:
   // If nobody answers: wait for `patience` for one that is coming up.
-  explicit ConductorLink(const os::Home& home, std::chrono::milliseconds patience = std::chrono::milliseconds(0))
+  explicit ConductorLink(const os::Home& home,
+                         std::chrono::milliseconds patience = std::chrono::milliseconds(0))
       : home_(home), patience_(patience) {}
 
   // Starts `conductor run` in the background unless one answers, and waits until it does. The program is
@@ -24,8 +25,8 @@ class ConductorLink {
   [[nodiscard]] Status start_if_needed();
   [[nodiscard]] bool answers();
 
-  // Calls on the open connection, or on a new one. The call is sent again when the connection was lost before its
-  // answer came, as often as patience allows: only for methods that may be repeated.
+  // Calls on the open connection, or on a new one. The call is sent again when the connection was lost before
+  // its answer came, as often as patience allows: only for methods that may be repeated.
   [[nodiscard]] Result<Json> call(const std::string& method, const Json& params);
   // One try on the open connection (or a new one); interrupted when it is lost.
   [[nodiscard]] Result<Json> call_once(const std::string& method, const Json& params);

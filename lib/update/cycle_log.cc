@@ -1,7 +1,6 @@
 #include "update/cycle_log.h"
 
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "os/file_system.h"
@@ -10,12 +9,15 @@ namespace sb::update {
 
 CycleLog::CycleLog(const os::Home& home, std::int64_t cycle, const os::Clock& clock)
     : folder_(home.cycle(cycle)), clock_(clock) {
-  // A cycle must not fail because nobody can watch it: without the folder the streams stay closed and are quiet.
+  // A cycle must not fail because nobody can watch it: without the folder the streams stay closed and are
+  // quiet.
   (void)os::make_folders(folder_);
   events_.open(folder_ / "progress.jsonl", std::ios::app);
 }
 
-void CycleLog::say(std::string_view text) { write({{"event", "say"}, {"text", text}}); }
+void CycleLog::say(std::string_view text) {
+  write({{"event", "say"}, {"text", text}});
+}
 
 void CycleLog::progress(const build::Progress& progress) {
   const os::Milliseconds now = clock_.monotonic();
@@ -32,6 +34,8 @@ void CycleLog::heading(std::string_view text) {
   std::ofstream(file(), std::ios::app) << fmt::format("==== {}\n", text);
 }
 
-void CycleLog::write(const Json& event) { events_ << dump_json(event) << '\n' << std::flush; }
+void CycleLog::write(const Json& event) {
+  events_ << dump_json(event) << '\n' << std::flush;
+}
 
 }  // namespace sb::update

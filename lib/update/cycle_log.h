@@ -1,6 +1,6 @@
-// CycleLog: what a cycle lets people see while it runs. Two files under state/cycles/c-N: `log`, everything that
-// CMake, Ninja, the tests and the candidate printed; and `progress.jsonl`, one JSON object per event, which
-// `selfbuild update` follows. Neither is a durable record: that is the journal's work.
+// CycleLog: what a cycle lets people see while it runs. Two files under state/cycles/c-N: `log`, everything
+// that CMake, Ninja, the tests and the candidate printed; and `progress.jsonl`, one JSON object per event,
+// which `selfbuild update` follows. Neither is a durable record: that is the journal's work.
 #pragma once
 
 #include <chrono>

@@ -6,10 +6,14 @@ using history::Step;
 
 std::string_view to_string(Action action) {
   switch (action) {
-    case Action::run: return "run";
-    case Action::await_activation: return "await_activation";
-    case Action::finish: return "finish";
-    case Action::nothing: return "nothing";
+    case Action::run:
+      return "run";
+    case Action::await_activation:
+      return "await_activation";
+    case Action::finish:
+      return "finish";
+    case Action::nothing:
+      return "nothing";
   }
   return "nothing";
 }
@@ -25,17 +29,21 @@ Action next_action(std::optional<Step> last) {
     case Step::testing:
     case Step::tested:
     case Step::probing:
-    case Step::probed: return Action::run;
+    case Step::probed:
+      return Action::run;
     case Step::swapping:
     case Step::started:
     case Step::pointed:
     case Step::verifying:
-    case Step::rolling_back: return Action::await_activation;
+    case Step::rolling_back:
+      return Action::await_activation;
     case Step::kept:
     case Step::rejected:
     case Step::failed:
-    case Step::rolled_back: return Action::finish;
-    case Step::done: return Action::nothing;
+    case Step::rolled_back:
+      return Action::finish;
+    case Step::done:
+      return Action::nothing;
   }
   return Action::nothing;
 }

@@ -1,4 +1,5 @@
-// What a worker does with a cycle that it has just claimed, new or interrupted: one pure function of the journal.
+// What a worker does with a cycle that it has just claimed, new or interrupted: one pure function of the
+// journal.
 #pragma once
 
 #include <optional>

@@ -7,8 +7,11 @@
 namespace sb::update {
 
 std::string to_json_text(const Request& request) {
-  Json value{{"project", request.project}, {"repository", request.repository}, {"commit", request.commit},
-             {"title", request.title},     {"jobs", request.jobs}};
+  Json value{{"project", request.project},
+             {"repository", request.repository},
+             {"commit", request.commit},
+             {"title", request.title},
+             {"jobs", request.jobs}};
   value["patch"] = request.patch ? Json(request.patch->to_string()) : Json(nullptr);
   value["patch_name"] = request.patch_name;
   return dump_json(value);

@@ -1,4 +1,5 @@
-// Request: what somebody asked a cycle to do. Kept as JSON in build_history.improvement_plan and carried by the task.
+// Request: what somebody asked a cycle to do. Kept as JSON in build_history.improvement_plan and carried by
+// the task.
 #pragma once
 
 #include <optional>

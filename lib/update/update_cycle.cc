@@ -1,7 +1,6 @@
 #include "update/update_cycle.h"
 
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
@@ -18,7 +17,8 @@ namespace {
 using history::BuildStatus;
 using history::Step;
 
-// A rejection is the product working; a failure is the host, or us, not working. Both leave the live version alone.
+// A rejection is the product working; a failure is the host, or us, not working. Both leave the live version
+// alone.
 bool is_rejection(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::usage:
@@ -27,8 +27,10 @@ bool is_rejection(ErrorKind kind) {
     case ErrorKind::refused:
     case ErrorKind::build_failed:
     case ErrorKind::test_failed:
-    case ErrorKind::unhealthy: return true;
-    default: return false;
+    case ErrorKind::unhealthy:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -63,8 +65,12 @@ class Stopwatch {
 }  // namespace
 
 Json error_to_json(const Error& error) {
-  return {{"kind", to_string(error.kind)}, {"what", error.what},   {"while_doing", error.while_doing},
-          {"expected", error.expected},    {"found", error.found}, {"log", error.log},
+  return {{"kind", to_string(error.kind)},
+          {"what", error.what},
+          {"while_doing", error.while_doing},
+          {"expected", error.expected},
+          {"found", error.found},
+          {"log", error.log},
           {"next", error.next}};
 }
 
@@ -72,9 +78,9 @@ Error error_from_json(const Json& detail) {
   Error error = make_error(ErrorKind::refused, json_string_or(detail, "what", "").value_or(""));
   const std::string kind = json_string_or(detail, "kind", "").value_or("");
   for (const ErrorKind candidate :
-       {ErrorKind::usage, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::environment, ErrorKind::refused,
-        ErrorKind::build_failed, ErrorKind::test_failed, ErrorKind::unhealthy, ErrorKind::corrupt,
-        ErrorKind::interrupted, ErrorKind::bug}) {
+       {ErrorKind::usage, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::environment,
+        ErrorKind::refused, ErrorKind::build_failed, ErrorKind::test_failed, ErrorKind::unhealthy,
+        ErrorKind::corrupt, ErrorKind::interrupted, ErrorKind::bug}) {
     if (to_string(candidate) == kind) error.kind = candidate;
   }
   if (const auto lines = detail.find("while_doing"); lines != detail.end() && lines->is_array()) {
@@ -168,8 +174,8 @@ Status UpdateCycle::apply(Plan& plan) {
          plan.repository.read_blob(plan.source.tree, std::string(project::kFileName)));
   SB_TRY(plan.project, project::parse_project_file(manifest, std::string(project::kFileName)));
   if (plan.project.name != plan.request.project) {
-    return fail(ErrorKind::refused, fmt::format("the change renames project {} to {}", plan.request.project,
-                                                plan.project.name));
+    return fail(ErrorKind::refused,
+                fmt::format("the change renames project {} to {}", plan.request.project, plan.project.name));
   }
   return {};
 }
@@ -178,8 +184,8 @@ Result<bool> UpdateCycle::answered_by_history(const Plan& plan) {
   SB_TRY(const auto known, history_.version_of_tree(plan.project.name, plan.source.tree));
   if (!known || known->cycle == cycle_) return false;
   // Whatever became of that version is the answer for this tree: nothing is built twice.
-  const bool good = known->state == history::VersionState::known_good ||
-                    known->state == history::VersionState::candidate;
+  const bool good =
+      known->state == history::VersionState::known_good || known->state == history::VersionState::candidate;
   history::History::Change change{.status = good ? BuildStatus::completed : BuildStatus::failed,
                                   .version = known->number,
                                   .completed = true};
@@ -188,7 +194,8 @@ Result<bool> UpdateCycle::answered_by_history(const Plan& plan) {
                                  history::to_string(known->state), known->state_reason);
   }
   SB_CHECK(record(Step::done,
-                  {{"outcome", "answered from history"}, {"version", known->number}, {"kept", good}}, change));
+                  {{"outcome", "answered from history"}, {"version", known->number}, {"kept", good}},
+                  change));
   return true;
 }
 
@@ -197,20 +204,22 @@ Result<staging::Stage> UpdateCycle::stage(Plan& plan) {
   staging::StagePool pool(home_.stages(plan.project.name), kSlots);
   SB_TRY(staging::Stage stage, pool.acquire(plan.repository, plan.source));
   for (const std::string& note : stage.moved().notes) log_.say(note);
-  SB_CHECK(record(Step::staged, {{"slot", stage.slot()},
-                                 {"path", stage.tree().string()},
-                                 {"tree", plan.source.tree},
-                                 {"written", stage.moved().written},
-                                 {"removed", stage.moved().removed},
-                                 {"recovered", stage.moved().recovered},
-                                 {"ms", watch.ms()}},
+  SB_CHECK(record(Step::staged,
+                  {{"slot", stage.slot()},
+                   {"path", stage.tree().string()},
+                   {"tree", plan.source.tree},
+                   {"written", stage.moved().written},
+                   {"removed", stage.moved().removed},
+                   {"recovered", stage.moved().recovered},
+                   {"ms", watch.ms()}},
                   {.commit = plan.base.commit}));
   return stage;
 }
 
 Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Stage& stage,
                                             const std::stop_token& stop) {
-  SB_CHECK(record(Step::building, {{"preset", plan.project.build.preset}, {"targets", plan.project.build.targets}}));
+  SB_CHECK(record(Step::building,
+                  {{"preset", plan.project.build.preset}, {"targets", plan.project.build.targets}}));
   log_.heading("build");
   const build::BuildRequest request{.source = stage.tree(),
                                     .build = stage.build(),
@@ -257,12 +266,13 @@ Status UpdateCycle::test(const Plan& plan, const staging::Stage& stage, history:
                                      .log = log_.file()};
   SB_TRY(const testrun::Verdict verdict, testrun::run_tests(request, {}, stop));
   version.test_results = verdict.summary();
-  SB_CHECK(record(Step::tested, {{"passed", verdict.passed},
-                                 {"tests", verdict.tests},
-                                 {"failed", verdict.failed},
-                                 {"summary", verdict.summary()},
-                                 {"ms", verdict.took.count()},
-                                 {"limits", sandbox::to_line(verdict.grant)}},
+  SB_CHECK(record(Step::tested,
+                  {{"passed", verdict.passed},
+                   {"tests", verdict.tests},
+                   {"failed", verdict.failed},
+                   {"summary", verdict.summary()},
+                   {"ms", verdict.took.count()},
+                   {"limits", sandbox::to_line(verdict.grant)}},
                   {.test_results = verdict.summary()}));
   if (!verdict.passed) return fail(verdict_error(ErrorKind::test_failed, verdict));
   return {};
@@ -276,7 +286,8 @@ Status UpdateCycle::keep(const Plan& plan, const staging::Stage& stage, history:
   // After a crash the cycle may already have a version: its number stays, and so do its bytes.
   SB_TRY(version, history_.version(version.project, version.number));
   SB_CHECK(lay_out(home_, store_, version));
-  return record(Step::probing, {{"version", version.number}, {"digest", version.digest}, {"store_ms", watch.ms()}},
+  return record(Step::probing,
+                {{"version", version.number}, {"digest", version.digest}, {"store_ms", watch.ms()}},
                 {.version = version.number});
 }
 
@@ -297,7 +308,8 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
       return fail(verdict_error(ErrorKind::unhealthy, verdict));
     }
   }
-  return record(Step::probed, {{"services", plan.project.services.size()}, {"ms", watch.ms()}, {"limits", limits}});
+  return record(Step::probed,
+                {{"services", plan.project.services.size()}, {"ms", watch.ms()}, {"limits", limits}});
 }
 
 Status UpdateCycle::hand_over(const Plan& plan, const history::Version& version) {
@@ -313,12 +325,14 @@ Status UpdateCycle::hand_over(const Plan& plan, const history::Version& version)
 Status UpdateCycle::await_activation() {
   SB_TRY(const auto last, history_.last_record(cycle_));
   if (!last || next_action(last->step) != Action::await_activation) return {};
-  SB_CHECK(doing("waiting for the conductor's verdict", conductor_.call("activation.wait", {{"cycle", cycle_}})));
+  SB_CHECK(
+      doing("waiting for the conductor's verdict", conductor_.call("activation.wait", {{"cycle", cycle_}})));
   return {};
 }
 
 Status UpdateCycle::close_rejected(const Error& error) {
-  // What the conductor has begun, the conductor ends: an error after the hand-over is not a verdict on the change.
+  // What the conductor has begun, the conductor ends: an error after the hand-over is not a verdict on the
+  // change.
   SB_TRY(const auto last, history_.last_record(cycle_));
   if (last && next_action(last->step) != Action::run) return {};
   Json detail = error_to_json(error);
@@ -332,7 +346,8 @@ Result<bool> UpdateCycle::finish() {
   SB_TRY(const auto last, history_.last_record(cycle_));
   if (!last) return fail(ErrorKind::bug, fmt::format("{} has an empty journal", history::cycle_name(cycle_)));
   if (last->step != Step::done) {
-    SB_CHECK(record(Step::done, {{"outcome", history::to_string(last->step)}, {"kept", last->step == Step::kept}}));
+    SB_CHECK(record(Step::done,
+                    {{"outcome", history::to_string(last->step)}, {"kept", last->step == Step::kept}}));
     return last->step == Step::kept;
   }
   SB_TRY(const history::Cycle row, history_.cycle(cycle_));

@@ -1,5 +1,6 @@
-// UpdateCycle: one update from a request to a verdict, journalled so that any worker can take it up at any moment.
-// The conductor does the swap and its verification; this side hands over, waits, and closes the cycle.
+// UpdateCycle: one update from a request to a verdict, journalled so that any worker can take it up at any
+// moment. The conductor does the swap and its verification; this side hands over, waits, and closes the
+// cycle.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,12 @@ namespace sb::update {
 
 class UpdateCycle {
  public:
-  UpdateCycle(const os::Home& home, history::History& history, ConductorLink& conductor, const os::Clock& clock,
-              std::int64_t cycle);
+  UpdateCycle(const os::Home& home, history::History& history, ConductorLink& conductor,
+              const os::Clock& clock, std::int64_t cycle);
 
-  // Runs a new cycle, or resumes one where its journal stands, until its `done` record. Every outcome is in the
-  // journal; true when the version was kept (or there was nothing to do).
-  // interrupted: a newer owner has the cycle, or a stop was asked for; nothing was recorded for it.
+  // Runs a new cycle, or resumes one where its journal stands, until its `done` record. Every outcome is in
+  // the journal; true when the version was kept (or there was nothing to do). interrupted: a newer owner has
+  // the cycle, or a stop was asked for; nothing was recorded for it.
   [[nodiscard]] Result<bool> run(const std::stop_token& stop = {});
 
  private:
@@ -48,7 +49,8 @@ class UpdateCycle {
   Result<bool> answered_by_history(const Plan& plan);
   Result<staging::Stage> stage(Plan& plan);
   Result<history::Version> build(const Plan& plan, const staging::Stage& stage, const std::stop_token& stop);
-  Status test(const Plan& plan, const staging::Stage& stage, history::Version& version, const std::stop_token& stop);
+  Status test(const Plan& plan, const staging::Stage& stage, history::Version& version,
+              const std::stop_token& stop);
   Status keep(const Plan& plan, const staging::Stage& stage, history::Version& version);
   Status probe(const Plan& plan, const history::Version& version, const std::stop_token& stop);
   Status hand_over(const Plan& plan, const history::Version& version);

@@ -1,10 +1,10 @@
 #include "update/version_folder.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 #include "base/digest.h"
 #include "os/file_system.h"
@@ -25,8 +25,9 @@ Result<fs::path> inside(const fs::path& build, const fs::path& relative) {
   const fs::path wanted = base / relative;
   const fs::path real = fs::canonical(wanted, code);
   if (code) {
-    return fail(ErrorKind::build_failed,
-                fmt::format("the build left no {}, which selfbuild.yaml declares as an output", relative.string()));
+    return fail(
+        ErrorKind::build_failed,
+        fmt::format("the build left no {}, which selfbuild.yaml declares as an output", relative.string()));
   }
   if (real != wanted.lexically_normal()) {
     return fail(ErrorKind::refused, fmt::format("output {} is reached through a symlink", relative.string()));
@@ -34,9 +35,10 @@ Result<fs::path> inside(const fs::path& build, const fs::path& relative) {
   return real;
 }
 
-Result<OutputFile> collect_file(artifacts::ObjectStore& store, const fs::path& build, const fs::path& relative) {
+Result<OutputFile> collect_file(artifacts::ObjectStore& store, const fs::path& build,
+                                const fs::path& relative) {
   SB_TRY(const fs::path path, inside(build, relative));
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) != 0) return fail(errno_error("cannot look at output " + path.string()));
   if (!S_ISREG(info.st_mode)) {
     return fail(ErrorKind::refused, fmt::format("output {} is not a regular file", relative.string()));
@@ -95,7 +97,8 @@ Result<fs::path> lay_out(const os::Home& home, const artifacts::ObjectStore& sto
   const fs::path folder = home.version(version.project, version.number);
   const std::string name = history::version_name(version.number);
   if (version.outputs.empty()) {
-    return fail(ErrorKind::not_found, fmt::format("the files of {} were removed by gc", name), "selfbuild history");
+    return fail(ErrorKind::not_found, fmt::format("the files of {} were removed by gc", name),
+                "selfbuild history");
   }
   std::error_code code;
   if (fs::exists(folder, code)) {

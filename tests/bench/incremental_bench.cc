@@ -1,10 +1,10 @@
-// What an update costs beyond the build itself: one-file changes of this repository, each built by `selfbuild update`
-// and by plain Ninja in a warm folder of the same commit, configured the same way.
-#include <fmt/format.h>
-
+// What an update costs beyond the build itself: one-file changes of this repository, each built by `selfbuild
+// update` and by plain Ninja in a warm folder of the same commit, configured the same way.
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -32,7 +32,8 @@ Finished must(const std::string& what, Finished finished) {
 // The peer: a checkout and a build folder that stay warm, and nothing else.
 class WarmFolder {
  public:
-  WarmFolder(const Installation& host, std::vector<std::string> targets) : host_(host), targets_(std::move(targets)) {
+  WarmFolder(const Installation& host, std::vector<std::string> targets)
+      : host_(host), targets_(std::move(targets)) {
     must("git clone", host_.git({"clone", "--quiet", ".", tree().string()}));
     must("cmake", run({"cmake", "--preset", "release", "-S", tree().string(), "-B", build().string()}));
     (void)ninja();
@@ -49,7 +50,8 @@ class WarmFolder {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     // "[7/7] Linking …": the last counter is the number of edges that ran.
     const std::size_t at = finished.out.rfind("\n[");
-    return {.edges = at == std::string::npos ? 0 : std::atoi(finished.out.c_str() + at + 2), .seconds = took.count()};
+    return {.edges = at == std::string::npos ? 0 : std::atoi(finished.out.c_str() + at + 2),
+            .seconds = took.count()};
   }
   void apply(const fs::path& patch) const {
     must("git apply", tests::run_program({"git", "apply", patch.string()}, tree(), host_.environment));
@@ -67,7 +69,8 @@ class WarmFolder {
 
 int run(int argc, char** argv) {
   Installation host;
-  must("git clone", tests::run_program({"git", "-c", "safe.directory=*", "clone", "--quiet", SELFBUILD_SOURCE_DIR, host.repository().string()},
+  must("git clone", tests::run_program({"git", "-c", "safe.directory=*", "clone", "--quiet",
+                                        SELFBUILD_SOURCE_DIR, host.repository().string()},
                                        host.scratch(), host.environment));
   fmt::print(stderr, "building the first version and the warm folder …\n");
   must("selfbuild update", host.selfbuild({"update"}));
@@ -75,24 +78,33 @@ int run(int argc, char** argv) {
 
   Records records("incremental");
   for (const char* file : {"lib/update/live.cc", "lib/history/types.cc", "tool/selfbuild/screen.cc"}) {
-    const fs::path patch = host.patch(file, "namespace sb::", fmt::format("// Touched by a benchmark: {}\nnamespace sb::", file));
+    const fs::path patch = host.patch(
+        file, "namespace sb::", fmt::format("// Touched by a benchmark: {}\nnamespace sb::", file));
     fmt::print(stderr, "{} …\n", file);
     warm.apply(patch);
     const WarmFolder::Run peer = warm.ninja();
-    const Finished finished = must("selfbuild update", host.selfbuild({"update", "--json", "--patch", patch.string()}));
+    const Finished finished =
+        must("selfbuild update", host.selfbuild({"update", "--json", "--patch", patch.string()}));
     const Json update = parse_json(finished.out).value_or(Json::object());
     const int edges = update.value("edges_run", -1);
-    const auto ms = [&](const char* phase) { return update.at("timings").value(fmt::format("{}_ms", phase), 0.0); };
+    const auto ms = [&](const char* phase) {
+      return update.at("timings").value(fmt::format("{}_ms", phase), 0.0);
+    };
     const double outside = (ms("stage") + ms("configure") + ms("store") + ms("other")) / 1000;
     const double allowed = 0.1 * peer.seconds + 1;
-    records.add({.row = fmt::format("{} edges", file), .value = static_cast<double>(edges), .unit = "edges",
+    records.add({.row = fmt::format("{} edges", file),
+                 .value = static_cast<double>(edges),
+                 .unit = "edges",
                  .peer = fmt::format("ninja, warm folder: {}", peer.edges),
                  .ratio = edges > 0 ? static_cast<double>(peer.edges) / edges : 0});
-    records.add({.row = fmt::format("{} outside", file), .value = outside, .unit = "s",
+    records.add({.row = fmt::format("{} outside", file),
+                 .value = outside,
+                 .unit = "s",
                  .peer = fmt::format("10% of ninja's {:.1f} s + 1 s: {:.2f}", peer.seconds, allowed),
                  .ratio = outside > 0 ? allowed / outside : 0});
     // Both sides take the change back, so that every change is one file.
-    must("git checkout", tests::run_program({"git", "checkout", "--quiet", "."}, host.scratch() / "warm", host.environment));
+    must("git checkout",
+         tests::run_program({"git", "checkout", "--quiet", "."}, host.scratch() / "warm", host.environment));
     (void)warm.ninja();
     must("selfbuild build", host.selfbuild({"build"}));
   }
@@ -102,4 +114,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace sb::bench
 
-int main(int argc, char** argv) { return sb::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  return sb::bench::run(argc, argv);
+}

@@ -1,10 +1,11 @@
-// SIGKILL of the worker, or of the conductor, right after each journal record of an update: what is live is always the
-// old version or the new one, never neither; the cycle ends by itself; and the journal explains what happened.
+// SIGKILL of the worker, or of the conductor, right after each journal record of an update: what is live is
+// always the old version or the new one, never neither; the cycle ends by itself; and the journal explains
+// what happened.
+#include <set>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "base/json.h"
 #include "history/history.h"
@@ -32,15 +33,29 @@ std::string name_of(const testing::TestParamInfo<CrashPoint>& info) {
   return name;
 }
 
-// Every record of an update that is kept, by the program that writes it; and the conductor's again for services that
-// cannot run twice.
+// Every record of an update that is kept, by the program that writes it; and the conductor's again for
+// services that cannot run twice.
 const CrashPoint kPoints[] = {
-    {"conductor", "planned"},  {"selfbuild", "staging"},   {"selfbuild", "staged"},   {"selfbuild", "building"},
-    {"selfbuild", "built"},    {"selfbuild", "testing"},   {"selfbuild", "tested"},   {"selfbuild", "probing"},
-    {"selfbuild", "probed"},   {"conductor", "swapping"},  {"conductor", "started"},  {"conductor", "pointed"},
-    {"conductor", "verifying"}, {"conductor", "kept"},     {"selfbuild", "done"},     {"conductor", "swapping", "drain-first"},
-    {"conductor", "started", "drain-first"},               {"conductor", "pointed", "drain-first"},
-    {"conductor", "verifying", "drain-first"},             {"conductor", "kept", "drain-first"},
+    {"conductor", "planned"},
+    {"selfbuild", "staging"},
+    {"selfbuild", "staged"},
+    {"selfbuild", "building"},
+    {"selfbuild", "built"},
+    {"selfbuild", "testing"},
+    {"selfbuild", "tested"},
+    {"selfbuild", "probing"},
+    {"selfbuild", "probed"},
+    {"conductor", "swapping"},
+    {"conductor", "started"},
+    {"conductor", "pointed"},
+    {"conductor", "verifying"},
+    {"conductor", "kept"},
+    {"selfbuild", "done"},
+    {"conductor", "swapping", "drain-first"},
+    {"conductor", "started", "drain-first"},
+    {"conductor", "pointed", "drain-first"},
+    {"conductor", "verifying", "drain-first"},
+    {"conductor", "kept", "drain-first"},
 };
 
 TEST(CrashPoints, are_as_many_as_declared) {
@@ -69,7 +84,8 @@ TEST_P(AfterEveryRecord, the_update_ends_right_and_the_journal_explains_it) {
   const std::filesystem::path patch = host.patch("tiny.sh", "edition 1", "edition 2");
   tests::Finished second = host.selfbuild({"update", "--patch", patch.string()});
   if (std::string_view(point.step) == "planned" && second.code != 0) {
-    // The conductor died before it could answer: the caller was told so, and the update is queued all the same.
+    // The conductor died before it could answer: the caller was told so, and the update is queued all the
+    // same.
     EXPECT_NE(second.all().find("conductor"), std::string::npos) << second.all();
     second = host.selfbuild({"update", "--patch", patch.string()});
   }

@@ -40,11 +40,14 @@ TEST_F(Update, of_a_commit_leaves_checkout_index_and_branches_alone) {
   host_.commit("tiny: second");
   tests::write(host_.repository() / "untracked.txt", "mine");
   host_.edit("tiny.sh", "edition 2", "edition 2, being edited");
-  const std::string before = host_.git({"status", "--porcelain=v2", "--branch"}).out + host_.git({"branch", "--all", "--verbose"}).out;
+  const std::string before = host_.git({"status", "--porcelain=v2", "--branch"}).out +
+                             host_.git({"branch", "--all", "--verbose"}).out;
   const std::string index = tests::read(host_.repository() / ".git/index");
   EXPECT_EQ(host_.selfbuild({"update"}).code, 0);
   EXPECT_EQ(tests::read(host_.repository() / ".git/index"), index);
-  EXPECT_EQ(host_.git({"status", "--porcelain=v2", "--branch"}).out + host_.git({"branch", "--all", "--verbose"}).out, before);
+  EXPECT_EQ(host_.git({"status", "--porcelain=v2", "--branch"}).out +
+                host_.git({"branch", "--all", "--verbose"}).out,
+            before);
   EXPECT_THAT(tests::read(host_.repository() / "tiny.sh"), HasSubstr("being edited"));
   EXPECT_THAT(tests::read(host_.home().pointer("tiny") / "bin/tiny"), Not(HasSubstr("being edited")));
 }
@@ -84,10 +87,11 @@ TEST_F(Update, that_escapes_the_tree_is_rejected_and_writes_nothing_outside) {
   const auto outside = host_.scratch() / "outside";
   std::filesystem::create_directories(outside);
   const auto patch = host_.scratch() / "escape.patch";
-  tests::write(patch, "diff --git a/link b/link\nnew file mode 120000\n--- /dev/null\n+++ b/link\n@@ -0,0 +1 @@\n+" +
-                          outside.string() + "\n\\ No newline at end of file\n" +
-                          "diff --git a/link/file b/link/file\nnew file mode 100644\n--- /dev/null\n+++ b/link/file\n"
-                          "@@ -0,0 +1 @@\n+written\n");
+  tests::write(
+      patch, "diff --git a/link b/link\nnew file mode 120000\n--- /dev/null\n+++ b/link\n@@ -0,0 +1 @@\n+" +
+                 outside.string() + "\n\\ No newline at end of file\n" +
+                 "diff --git a/link/file b/link/file\nnew file mode 100644\n--- /dev/null\n+++ b/link/file\n"
+                 "@@ -0,0 +1 @@\n+written\n");
   const Finished update = host_.selfbuild({"update", "--patch", patch.string()});
   EXPECT_EQ(update.code, 1) << update.all();
   EXPECT_THAT(update.out, HasSubstr("rejected: "));
@@ -96,7 +100,8 @@ TEST_F(Update, that_escapes_the_tree_is_rejected_and_writes_nothing_outside) {
 }
 
 TEST_F(Update, that_dies_in_service_is_rolled_back_by_itself) {
-  const Finished update = update_with("tiny.sh", "exec sleep", "[ -n \"$SELFBUILD_CANDIDATE\" ] || exec sleep 0.1\nexec sleep");
+  const Finished update =
+      update_with("tiny.sh", "exec sleep", "[ -n \"$SELFBUILD_CANDIDATE\" ] || exec sleep 0.1\nexec sleep");
   EXPECT_EQ(update.code, 3) << update.all();
   EXPECT_THAT(update.out, HasSubstr("rolled back: "));
   EXPECT_THAT(update.out, HasSubstr("v1 is live."));
@@ -104,7 +109,8 @@ TEST_F(Update, that_dies_in_service_is_rolled_back_by_itself) {
 }
 
 TEST_F(Update, of_what_was_rolled_back_is_not_tried_again) {
-  const auto patch = host_.patch("tiny.sh", "exec sleep", "[ -n \"$SELFBUILD_CANDIDATE\" ] || exec sleep 0.1\nexec sleep");
+  const auto patch =
+      host_.patch("tiny.sh", "exec sleep", "[ -n \"$SELFBUILD_CANDIDATE\" ] || exec sleep 0.1\nexec sleep");
   ASSERT_EQ(host_.selfbuild({"update", "--patch", patch.string()}).code, 3);
   const Finished again = host_.selfbuild({"update", "--patch", patch.string()});
   EXPECT_EQ(again.code, 1) << again.all();
@@ -114,8 +120,8 @@ TEST_F(Update, of_what_was_rolled_back_is_not_tried_again) {
 
 TEST_F(Update, dry_run_changes_nothing_and_says_what_it_would_do) {
   const std::string references = host_.git({"for-each-ref"}).out;
-  const Finished dry =
-      host_.selfbuild({"update", "--dry-run", "--patch", host_.patch("tiny.sh", "edition 1", "edition 2").string()});
+  const Finished dry = host_.selfbuild(
+      {"update", "--dry-run", "--patch", host_.patch("tiny.sh", "edition 1", "edition 2").string()});
   EXPECT_EQ(dry.code, 0) << dry.all();
   EXPECT_THAT(dry.out, HasSubstr("Nothing was changed."));
   EXPECT_THAT(dry.out, HasSubstr("tiny (overlap)"));

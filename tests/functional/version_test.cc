@@ -1,7 +1,6 @@
 // promote, rollback, and what history keeps of them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"

@@ -36,7 +36,8 @@ kind: Service
 metadata: {name: tiny}
 spec:
   command: [bin/tiny]
-  swap: )" + swap + R"(
+  swap: )" +
+         swap + R"(
   start_timeout: 10s
   drain_timeout: 2s
   probation: 300ms
@@ -52,7 +53,8 @@ void replace(const fs::path& file, const std::string& from, const std::string& t
 
 }  // namespace
 
-Installation::Installation() : folder_(temporary_folder()), home_(os::Home::at(folder_.path() / "home").value()) {
+Installation::Installation()
+    : folder_(temporary_folder()), home_(os::Home::at(folder_.path() / "home").value()) {
   environment = {{"SELFBUILD_HOME", (folder_.path() / "home").string()},
                  {"SELFBUILD_CONDUCTOR", CONDUCTOR_PROGRAM},
                  {"TMPDIR", "/tmp"},

@@ -30,15 +30,16 @@ class Installation {
   [[nodiscard]] const os::Home& home() const { return home_; }
   [[nodiscard]] std::filesystem::path scratch() const { return folder_.path(); }
 
-  // Makes the repository: a project `tiny` that builds in milliseconds: its service is a script that CMake copies, and
-  // that sleeps until it is told to stop. `swap`: overlap or drain-first.
+  // Makes the repository: a project `tiny` that builds in milliseconds: its service is a script that CMake
+  // copies, and that sleeps until it is told to stop. `swap`: overlap or drain-first.
   void make_tiny_project(const std::string& swap = "overlap");
   // Makes the repository from a folder of tests/fixtures.
   void copy_project(const std::string& fixture);
   void edit(const std::string& file, const std::string& from, const std::string& to) const;
   void commit(const std::string& message) const;
   // The diff of an edit that is then undone.
-  [[nodiscard]] std::filesystem::path patch(const std::string& file, const std::string& from, const std::string& to) const;
+  [[nodiscard]] std::filesystem::path patch(const std::string& file, const std::string& from,
+                                            const std::string& to) const;
 
   // "v2", or "none".
   [[nodiscard]] std::string live(const std::string& project) const;

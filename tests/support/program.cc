@@ -1,12 +1,12 @@
 #include "support/program.h"
 
+#include <csignal>
+#include <cstdlib>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <csignal>
-#include <cstdlib>
 
 namespace sb::tests {
 namespace {
@@ -20,7 +20,8 @@ std::string own(const char* name, const char* fallback) {
 
 Background::Background(const std::vector<std::string>& argv, const std::filesystem::path& directory,
                        const Environment& environment) {
-  std::vector<std::string> variables{"PATH=" + own("PATH", "/usr/bin:/bin"), "HOME=" + own("HOME", "/"), "LANG=C.UTF-8"};
+  std::vector<std::string> variables{"PATH=" + own("PATH", "/usr/bin:/bin"), "HOME=" + own("HOME", "/"),
+                                     "LANG=C.UTF-8"};
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   std::vector<char*> arguments;
   std::vector<char*> variable_pointers;

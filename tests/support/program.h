@@ -18,8 +18,8 @@ struct Finished {
 using Environment = std::map<std::string, std::string>;
 
 // With exactly PATH, HOME and the given environment. Standard input is empty.
-[[nodiscard]] Finished run_program(const std::vector<std::string>& argv, const std::filesystem::path& directory,
-                                   const Environment& environment);
+[[nodiscard]] Finished run_program(const std::vector<std::string>& argv,
+                                   const std::filesystem::path& directory, const Environment& environment);
 
 // A program in the background; killed, if it still runs, and reaped at the end of scope.
 class Background {

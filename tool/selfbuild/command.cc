@@ -11,11 +11,16 @@
 namespace sb::tool {
 int exit_code_of(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return kUsage;
-    case ErrorKind::environment: return kUnavailable;
-    case ErrorKind::bug: return kBug;
-    case ErrorKind::interrupted: return kInterrupted;
-    default: return kRefused;
+    case ErrorKind::usage:
+      return kUsage;
+    case ErrorKind::environment:
+      return kUnavailable;
+    case ErrorKind::bug:
+      return kBug;
+    case ErrorKind::interrupted:
+      return kInterrupted;
+    default:
+      return kRefused;
   }
 }
 
@@ -51,7 +56,8 @@ int Program::run(int argc, char** argv) {
   } catch (const CLI::ParseError& problem) {
     const std::vector<std::string> words(argv + 1, argv + argc);
     // "--help" wins over what is missing.
-    if (std::ranges::any_of(words, [](const std::string& word) { return word == "--help" || word == "-h"; })) {
+    if (std::ranges::any_of(words,
+                            [](const std::string& word) { return word == "--help" || word == "-h"; })) {
       const auto parsed = app_.get_subcommands();
       Console::data(parsed.empty() ? overview() : help_page(parsed.front()->get_name()));
       return kDone;
@@ -104,7 +110,7 @@ Result<Program::Project> Program::project() {
 }
 
 Result<std::string> Program::project_name(const std::string& given) {
-  SB_TRY(history::History* past, history());
+  SB_TRY(history::History * past, history());
   SB_TRY(const std::vector<std::string> known, past->projects());
   if (!given.empty()) {
     if (std::ranges::find(known, given) != known.end()) return given;
@@ -129,6 +135,8 @@ std::string Program::help_page(const std::string& command) {
   return {};
 }
 
-std::string Program::overview() { return format_overview(app_); }
+std::string Program::overview() {
+  return format_overview(app_);
+}
 
 }  // namespace sb::tool

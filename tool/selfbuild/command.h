@@ -1,13 +1,14 @@
-// Program: what all commands share. A command is one file in commands/: it adds its options and its documentation
-// here, and a function that runs it and returns the exit code.
+// Program: what all commands share. A command is one file in commands/: it adds its options and its
+// documentation here, and a function that runs it and returns the exit code.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "base/result.h"
 #include "history/history.h"
@@ -22,7 +23,7 @@ namespace sb::tool {
 // Few and documented; `selfbuild help` prints them.
 enum Exit : int {
   kDone = 0,
-  kRefused = 1,      // refused or failed; the live version is untouched
+  kRefused = 1,  // refused or failed; the live version is untouched
   kUsage = 2,
   kRolledBack = 3,   // swapped, and rolled back
   kUnavailable = 4,  // the conductor or the host is not available
@@ -45,8 +46,8 @@ class Program {
   Program();
 
   using Action = std::function<Result<int>()>;
-  // group: "Update" (init build test update promote rollback nightly), "Look" (status history show log explain),
-  // "Keep" (gc doctor conductor worker), "Help" (help completions).
+  // group: "Update" (init build test update promote rollback nightly), "Look" (status history show log
+  // explain), "Keep" (gc doctor conductor worker), "Help" (help completions).
   CLI::App& add(const std::string& name, const std::string& group, Manual manual, Action action);
   // Adds --json to a reading command, bound to json().
   void add_json_option(CLI::App& command);
@@ -69,8 +70,8 @@ class Program {
     project::ProjectFile file;
   };
   [[nodiscard]] Result<Project> project();
-  // The name of the project around directory(); without one, of the only project in history. usage when ambiguous.
-  // Commands that only read history take --project and pass it here.
+  // The name of the project around directory(); without one, of the only project in history. usage when
+  // ambiguous. Commands that only read history take --project and pass it here.
   [[nodiscard]] Result<std::string> project_name(const std::string& given);
 
   [[nodiscard]] const std::vector<std::pair<std::string, Manual>>& manuals() const { return manuals_; }

@@ -1,9 +1,9 @@
 #include "tool/selfbuild/completion_script.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "base/text.h"
 
@@ -38,7 +38,9 @@ std::vector<std::string> choices(const std::string& type) {
   return words;
 }
 
-bool wants_path(const std::string& type) { return type == "DIR" || type == "FILE"; }
+bool wants_path(const std::string& type) {
+  return type == "DIR" || type == "FILE";
+}
 
 std::vector<const CLI::App*> commands_of(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App*) { return true; });
@@ -99,7 +101,8 @@ std::string walk(const std::vector<Place>& places, std::string_view words) {
   return text + "    esac\n  done\n";
 }
 
-// What comes after an option that takes a value: a path, one of some words, or something that nobody can guess.
+// What comes after an option that takes a value: a path, one of some words, or something that nobody can
+// guess.
 template <typename Answer>
 std::string values(const std::vector<Place>& places, std::string_view previous, const Answer& answer) {
   std::string text = fmt::format("  case \"$at {}\" in\n", previous);
@@ -132,13 +135,19 @@ std::string bash_script(const std::vector<Place>& places) {
       "  COMPREPLY=()\n";
   text += walk(places, "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"");
   text += values(places, "$previous", [](const std::string& type) -> std::string {
-    if (wants_path(type)) return fmt::format("compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -{} -- \"$current\")", type == "DIR" ? "d" : "f");
+    if (wants_path(type))
+      return fmt::format(
+          "compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -{} -- \"$current\")",
+          type == "DIR" ? "d" : "f");
     const auto words = choices(type);
-    return words.empty() ? ":" : fmt::format("mapfile -t COMPREPLY < <(compgen -W {} -- \"$current\")", shell_word(join(words, " ")));
+    return words.empty() ? ":"
+                         : fmt::format("mapfile -t COMPREPLY < <(compgen -W {} -- \"$current\")",
+                                       shell_word(join(words, " ")));
   });
   text += "  case $at in\n";
   for (const Place& place : places) {
-    text += fmt::format("    {}) words={}{} ;;\n", shell_word(place.path), shell_word(join(all_texts(place), " ")),
+    text += fmt::format("    {}) words={}{} ;;\n", shell_word(place.path),
+                        shell_word(join(all_texts(place), " ")),
                         place.paths ? "; compopt -o default 2>/dev/null" : "");
   }
   return text +
@@ -180,8 +189,9 @@ std::string zsh_script(const std::vector<Place>& places) {
     for (const Flag& flag : place.flags) {
       for (const std::string& name : flag.names) flags += ' ' + described(name, flag.meaning);
     }
-    text += fmt::format("      names=({})\n      flags=({})\n{}      ;;\n", names.empty() ? "" : names.substr(1),
-                        flags.empty() ? "" : flags.substr(1), place.paths ? "      _files\n" : "");
+    text +=
+        fmt::format("      names=({})\n      flags=({})\n{}      ;;\n", names.empty() ? "" : names.substr(1),
+                    flags.empty() ? "" : flags.substr(1), place.paths ? "      _files\n" : "");
   }
   return text +
          "  esac\n"
@@ -224,13 +234,15 @@ std::string fish_script(const std::vector<Place>& places) {
     }
     if (place.paths) text += fmt::format("complete -c selfbuild -n {} -F\n", condition);
     for (const Flag& flag : place.flags) {
-      text += place.path.empty() ? "complete -c selfbuild" : fmt::format("complete -c selfbuild -n {}", condition);
+      text += place.path.empty() ? "complete -c selfbuild"
+                                 : fmt::format("complete -c selfbuild -n {}", condition);
       for (const std::string& name : flag.names) {
         const bool is_long = name.starts_with("--");
         text += fmt::format(" -{} {}", is_long ? 'l' : 's', name.substr(is_long ? 2 : 1));
       }
       if (!flag.value.empty()) text += wants_path(flag.value) ? " -r -F" : " -x";
-      if (const auto words = choices(flag.value); !words.empty()) text += " -a " + fish_word(join(words, " "));
+      if (const auto words = choices(flag.value); !words.empty())
+        text += " -a " + fish_word(join(words, " "));
       text += fmt::format(" -d {}\n", fish_word(flag.meaning));
     }
   }

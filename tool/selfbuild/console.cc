@@ -1,10 +1,9 @@
 #include "tool/selfbuild/console.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include <nlohmann/json.hpp>
 
 #include "os/process.h"
 
@@ -14,7 +13,8 @@ Console Console::detect() {
   Console console;
   console.out_is_terminal = ::isatty(STDOUT_FILENO) == 1;
   console.err_is_terminal = ::isatty(STDERR_FILENO) == 1 && os::environment_variable("TERM") != "dumb";
-  console.colour = console.err_is_terminal && console.out_is_terminal && os::environment_variable("NO_COLOR").empty();
+  console.colour =
+      console.err_is_terminal && console.out_is_terminal && os::environment_variable("NO_COLOR").empty();
   winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) console.columns = size.ws_col;
   return console;
@@ -44,11 +44,16 @@ std::string Console::styled(Style style, std::string_view text) const {
   if (!colour) return std::string(text);
   const auto code = [&] {
     switch (style) {
-      case Style::bold: return "1";
-      case Style::dim: return "2";
-      case Style::red: return "31";
-      case Style::green: return "32";
-      case Style::yellow: return "33";
+      case Style::bold:
+        return "1";
+      case Style::dim:
+        return "2";
+      case Style::red:
+        return "31";
+      case Style::green:
+        return "32";
+      case Style::yellow:
+        return "33";
     }
     return "0";
   }();
@@ -62,7 +67,8 @@ std::string cut(std::string_view text, int columns) {
     std::size_t next = i + 1;
     while (next < text.size() && (static_cast<unsigned char>(text[next]) & 0xC0U) == 0x80U) ++next;
     if (++used > columns) {
-      while (!result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0U) == 0x80U) result.pop_back();
+      while (!result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0U) == 0x80U)
+        result.pop_back();
       if (!result.empty()) result.pop_back();
       return result + "…";
     }

@@ -1,12 +1,12 @@
 #include "tool/selfbuild/follow.h"
 
-#include <fmt/format.h>
-
 #include <atomic>
 #include <csignal>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "build/progress_line.h"
 #include "update/conductor_link.h"
@@ -27,7 +27,7 @@ class InterruptGuard {
  public:
   InterruptGuard() {
     interrupted = false;
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { interrupted = true; };
     ::sigaction(SIGINT, &action, &before_);
   }
@@ -36,7 +36,7 @@ class InterruptGuard {
   ~InterruptGuard() { ::sigaction(SIGINT, &before_, nullptr); }
 
  private:
-  struct sigaction before_ {};
+  struct sigaction before_{};
 };
 
 // The lines that were added to a file since the last look.
@@ -88,7 +88,8 @@ class Follower {
       }
       std::this_thread::sleep_for(kPoll);
     }
-    return fail(ErrorKind::interrupted, fmt::format("{} goes on without this terminal", history::cycle_name(cycle_)),
+    return fail(ErrorKind::interrupted,
+                fmt::format("{} goes on without this terminal", history::cycle_name(cycle_)),
                 "selfbuild explain " + history::cycle_name(cycle_));
   }
 
@@ -116,11 +117,11 @@ class Follower {
         Console::say(json_string_or(event, "text", "").value_or(""));
       } else if (kind == "build") {
         line_.update({.phase = json_string_or(event, "phase", "").value_or("") == "configuring"
-                                 ? build::Progress::Phase::configuring
-                                 : build::Progress::Phase::building,
-                    .done = static_cast<int>(json_integer_or(event, "done", 0).value_or(0)),
-                    .total = static_cast<int>(json_integer_or(event, "total", 0).value_or(0)),
-                    .edge = json_string_or(event, "edge", "").value_or("")});
+                                   ? build::Progress::Phase::configuring
+                                   : build::Progress::Phase::building,
+                      .done = static_cast<int>(json_integer_or(event, "done", 0).value_or(0)),
+                      .total = static_cast<int>(json_integer_or(event, "total", 0).value_or(0)),
+                      .edge = json_string_or(event, "edge", "").value_or("")});
       }
     }
   }

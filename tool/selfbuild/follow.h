@@ -1,5 +1,5 @@
-// Follows a cycle that the worker and the conductor carry out: prints each journal record as it comes, and Ninja's
-// progress; starts the conductor again when it has gone; ends when the cycle does.
+// Follows a cycle that the worker and the conductor carry out: prints each journal record as it comes, and
+// Ninja's progress; starts the conductor again when it has gone; ends when the cycle does.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ struct FollowOptions {
   bool timings = false;
 };
 
-// Prints the ending (or its JSON) and returns the exit code. interrupted after Ctrl-C: the cycle goes on without us.
+// Prints the ending (or its JSON) and returns the exit code. interrupted after Ctrl-C: the cycle goes on
+// without us.
 [[nodiscard]] Result<int> follow(Program& program, std::int64_t cycle, const FollowOptions& options);
 
 // The row, the journal and the live version as they are now.

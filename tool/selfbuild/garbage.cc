@@ -1,9 +1,9 @@
 #include "tool/selfbuild/garbage.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
+
+#include <fmt/format.h>
 
 namespace sb::tool {
 namespace {
@@ -12,8 +12,8 @@ namespace fs = std::filesystem;
 using history::Version;
 using history::VersionState;
 
-// What a roll-back may go to: the newest known good but the live one, and the newest below it. They differ after a
-// roll-back, when versions above the live one have been in service, too.
+// What a roll-back may go to: the newest known good but the live one, and the newest below it. They differ
+// after a roll-back, when versions above the live one have been in service, too.
 std::set<int> known_good(const std::vector<Version>& versions, std::optional<int> live) {
   std::set<int> kept;
   bool any = false;
@@ -43,8 +43,9 @@ std::vector<Version> old_versions(const std::vector<Version>& versions, std::opt
   return old;
 }
 
-std::vector<history::Cycle> old_cycles(const std::vector<history::Cycle>& cycles, const std::vector<Version>& versions,
-                                       const std::vector<Version>& old, int keep) {
+std::vector<history::Cycle> old_cycles(const std::vector<history::Cycle>& cycles,
+                                       const std::vector<Version>& versions, const std::vector<Version>& old,
+                                       int keep) {
   std::set<std::int64_t> kept;
   for (const Version& version : versions) {
     const bool goes = std::ranges::find(old, version.number, &Version::number) != old.end();
@@ -60,7 +61,8 @@ std::vector<history::Cycle> old_cycles(const std::vector<history::Cycle>& cycles
 std::uint64_t bytes_below(const fs::path& folder) {
   std::uint64_t bytes = 0;
   std::error_code code;
-  for (auto it = fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied, code);
+  for (auto it =
+           fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied, code);
        !code && it != fs::recursive_directory_iterator(); it.increment(code)) {
     std::error_code ignored;
     if (!it->is_regular_file(ignored) || it->is_symlink(ignored)) continue;
@@ -74,11 +76,13 @@ std::vector<fs::path> leftovers(const fs::path& versions, std::optional<int> liv
   std::vector<fs::path> found;
   const std::string of_live = live ? history::version_name(*live) + ".damaged." : "";
   std::error_code code;
-  for (auto it = fs::directory_iterator(versions, code); !code && it != fs::directory_iterator(); it.increment(code)) {
+  for (auto it = fs::directory_iterator(versions, code); !code && it != fs::directory_iterator();
+       it.increment(code)) {
     const std::string name = it->path().filename().string();
     const bool half = name.starts_with(".v");
     // A service that was started before may still run from the live version's damaged folder.
-    const bool damaged = name.find(".damaged.") != std::string::npos && (of_live.empty() || !name.starts_with(of_live));
+    const bool damaged =
+        name.find(".damaged.") != std::string::npos && (of_live.empty() || !name.starts_with(of_live));
     if (half || damaged) found.push_back(it->path());
   }
   std::ranges::sort(found);

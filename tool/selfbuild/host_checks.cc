@@ -1,13 +1,13 @@
 #include "tool/selfbuild/host_checks.h"
 
+#include <charconv>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
+#include <nlohmann/json.hpp>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <charconv>
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "os/file_system.h"
@@ -28,7 +28,8 @@ constexpr std::uint64_t kGiB = 1ULL << 30U;
 constexpr std::uint64_t kLittleSpace = 2 * kGiB;
 constexpr std::uint64_t kNoSpace = kGiB / 8;
 
-// The first line that a program prints with --version, found and started as a build would; empty when it cannot be.
+// The first line that a program prints with --version, found and started as a build would; empty when it
+// cannot be.
 std::string version_line(const std::string& program) {
   const sandbox::Command command{.argv = {program, "--version"},
                                  .environment = sandbox::clean_environment("/nonexistent"),
@@ -41,11 +42,14 @@ std::string version_line(const std::string& program) {
   return lines.empty() ? program : std::string(trim(lines.front()));
 }
 
-std::string last_word(const std::string& line) { return line.substr(line.find_last_of(' ') + 1); }
+std::string last_word(const std::string& line) {
+  return line.substr(line.find_last_of(' ') + 1);
+}
 
 Check check_cmake() {
   const std::string line = version_line("cmake");
-  if (line.empty()) return {"cmake", Level::missing, "not found, or it does not start", "apt-get install cmake"};
+  if (line.empty())
+    return {"cmake", Level::missing, "not found, or it does not start", "apt-get install cmake"};
   const std::string version = last_word(line);
   if (!version_at_least(version, "3.25")) {
     return {"cmake", Level::missing, version + "; 3.25 or newer is needed", "apt-get install cmake"};
@@ -99,9 +103,12 @@ Check check_limit(const sandbox::Enforcement& limit) {
 
 std::string_view to_string(Check::Level level) {
   switch (level) {
-    case Level::ok: return "ok";
-    case Level::weak: return "weak";
-    case Level::missing: return "missing";
+    case Level::ok:
+      return "ok";
+    case Level::weak:
+      return "weak";
+    case Level::missing:
+      return "missing";
   }
   return "missing";
 }
@@ -129,9 +136,9 @@ bool version_at_least(std::string_view found, std::string_view wanted) {
 std::vector<Check> check_tools() {
   std::vector<Check> checks = {check_cmake()};
   const std::string ninja = version_line("ninja");
-  checks.push_back(ninja.empty()
-                       ? Check{"ninja", Level::missing, "not found, or it does not start", "apt-get install ninja-build"}
-                       : Check{"ninja", Level::ok, ninja, ""});
+  checks.push_back(ninja.empty() ? Check{"ninja", Level::missing, "not found, or it does not start",
+                                         "apt-get install ninja-build"}
+                                 : Check{"ninja", Level::ok, ninja, ""});
   checks.push_back(check_compiler());
   return checks;
 }
@@ -139,12 +146,14 @@ std::vector<Check> check_tools() {
 Check check_repository(const fs::path& directory) {
   const Result<fs::path> root = project::find_project(directory);
   if (!root) {
-    return {"repository", Level::weak, fmt::format("no project around {}", directory.string()), "selfbuild init"};
+    return {"repository", Level::weak, fmt::format("no project around {}", directory.string()),
+            "selfbuild init"};
   }
   const Result<staging::Repository> repository = staging::Repository::open(*root);
   if (!repository) {
-    return {"repository", Level::missing, one_line(repository.error()),
-            fmt::format("git -C {0} init && git -C {0} add -A && git -C {0} commit -m start", root->string())};
+    return {
+        "repository", Level::missing, one_line(repository.error()),
+        fmt::format("git -C {0} init && git -C {0} add -A && git -C {0} commit -m start", root->string())};
   }
   const Result<staging::Source> head = repository->resolve("HEAD");
   if (!head) {
@@ -166,8 +175,11 @@ std::vector<Check> check_home(const os::Home& home) {
   fs::remove(probe, code);
   const fs::space_info space = fs::space(home.cache(), code);
   const std::uint64_t available = code ? 0 : space.available;
-  const Level level = available < kNoSpace ? Level::missing : available < kLittleSpace ? Level::weak : Level::ok;
-  checks.push_back({"free space", level, fmt::format("{} in {}", human_bytes(available), home.cache().string()),
+  const Level level = available < kNoSpace       ? Level::missing
+                      : available < kLittleSpace ? Level::weak
+                                                 : Level::ok;
+  checks.push_back({"free space", level,
+                    fmt::format("{} in {}", human_bytes(available), home.cache().string()),
                     level == Level::ok ? "" : "selfbuild gc --stages"});
   checks.push_back(from_status("unix socket", try_socket(probe), fmt::format("works in {}", state),
                                "export SELFBUILD_HOME=/a/folder/on/a/local/disk"));
@@ -178,7 +190,8 @@ Check check_conductor(const os::Home& home) {
   update::ConductorLink link(home);
   const Result<Json> status = link.call_once("conductor.status", Json::object());
   if (status) {
-    return {"conductor", Level::ok, fmt::format("running, pid {}", json_integer_or(*status, "pid", 0).value_or(0)), ""};
+    return {"conductor", Level::ok,
+            fmt::format("running, pid {}", json_integer_or(*status, "pid", 0).value_or(0)), ""};
   }
   // The places that starting it looks in, in the same order.
   const std::string named = os::environment_variable("SELFBUILD_CONDUCTOR");
@@ -193,7 +206,8 @@ Check check_conductor(const os::Home& home) {
   }
   for (const fs::path& place : places) {
     if (::access(place.c_str(), X_OK) != 0) continue;
-    return {"conductor", Level::ok, fmt::format("not running; starts when needed from {}", place.string()), ""};
+    return {"conductor", Level::ok, fmt::format("not running; starts when needed from {}", place.string()),
+            ""};
   }
   return {"conductor", Level::missing, "not running, and not beside selfbuild or in PATH",
           "export SELFBUILD_CONDUCTOR=/path/to/conductor"};

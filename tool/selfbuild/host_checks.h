@@ -23,11 +23,11 @@ struct Check {
 };
 [[nodiscard]] std::string_view to_string(Check::Level level);
 
-[[nodiscard]] std::vector<Check> check_tools();                                    // cmake, ninja, a compiler
-[[nodiscard]] Check check_repository(const std::filesystem::path& directory);      // of the project around it
-[[nodiscard]] std::vector<Check> check_home(const os::Home& home);                 // writable, space, sockets
-[[nodiscard]] Check check_conductor(const os::Home& home);                         // running, or could be started
-[[nodiscard]] std::vector<Check> check_kernel(const os::Home& home);               // openat2, pidfd
+[[nodiscard]] std::vector<Check> check_tools();                                // cmake, ninja, a compiler
+[[nodiscard]] Check check_repository(const std::filesystem::path& directory);  // of the project around it
+[[nodiscard]] std::vector<Check> check_home(const os::Home& home);             // writable, space, sockets
+[[nodiscard]] Check check_conductor(const os::Home& home);                     // running, or could be started
+[[nodiscard]] std::vector<Check> check_kernel(const os::Home& home);           // openat2, pidfd
 [[nodiscard]] std::vector<Check> check_limits(const sandbox::Envelope& envelope);  // a line per limit
 
 // "3.25" is not above "3.25.1", and below "3.30".

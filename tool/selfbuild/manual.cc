@@ -1,8 +1,8 @@
 #include "tool/selfbuild/manual.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/text.h"
 #include "tool/selfbuild/table.h"
@@ -10,7 +10,8 @@
 namespace sb::tool {
 namespace {
 
-// Pages are as wide everywhere: they are read in mails and logs, too, and a golden test holds every line of them.
+// Pages are as wide everywhere: they are read in mails and logs, too, and a golden test holds every line of
+// them.
 constexpr int kColumns = 80;
 constexpr int kLeft = 26;
 
@@ -83,15 +84,24 @@ std::string exit_lines(const std::vector<int>& codes) {
 
 std::string_view exit_meaning(int code) {
   switch (code) {
-    case kDone: return "done";
-    case kRefused: return "refused or failed; the live version is untouched";
-    case kUsage: return "wrong usage";
-    case kRolledBack: return "swapped and rolled back";
-    case kUnavailable: return "the conductor or the host is not available";
-    case kBusy: return "another cycle is running";
-    case kBug: return "a bug in selfbuild";
-    case kInterrupted: return "interrupted";
-    default: return "";
+    case kDone:
+      return "done";
+    case kRefused:
+      return "refused or failed; the live version is untouched";
+    case kUsage:
+      return "wrong usage";
+    case kRolledBack:
+      return "swapped and rolled back";
+    case kUnavailable:
+      return "the conductor or the host is not available";
+    case kBusy:
+      return "another cycle is running";
+    case kBug:
+      return "a bug in selfbuild";
+    case kInterrupted:
+      return "interrupted";
+    default:
+      return "";
   }
 }
 
@@ -119,14 +129,16 @@ std::string format_manual(const CLI::App& command, const Manual& manual) {
 }
 
 std::string format_overview(const CLI::App& app) {
-  std::string text = paragraph("",
-                               "selfbuild rebuilds a C++ program from changed source, proves the new build, puts it "
-                               "into service without dropping a request, and goes back when it was wrong.",
-                               kColumns);
+  std::string text =
+      paragraph("",
+                "selfbuild rebuilds a C++ program from changed source, proves the new build, puts it "
+                "into service without dropping a request, and goes back when it was wrong.",
+                kColumns);
   text += "\nusage: selfbuild COMMAND [options]\n";
   std::vector<std::string> groups;
   for (const CLI::App* command : commands_of(app)) {
-    if (std::ranges::find(groups, command->get_group()) == groups.end()) groups.push_back(command->get_group());
+    if (std::ranges::find(groups, command->get_group()) == groups.end())
+      groups.push_back(command->get_group());
   }
   for (const std::string& group : groups) {
     text += fmt::format("\n{}:\n", group);
@@ -136,7 +148,8 @@ std::string format_overview(const CLI::App& app) {
     }
   }
   text += "\noptions:\n" + option_lines(app, 2);
-  text += "\nexit codes:\n" + exit_lines({kDone, kRefused, kUsage, kRolledBack, kUnavailable, kBusy, kBug, kInterrupted});
+  text += "\nexit codes:\n" +
+          exit_lines({kDone, kRefused, kUsage, kRolledBack, kUnavailable, kBusy, kBug, kInterrupted});
   text += "\nnext:\n  selfbuild help update\n";
   return text;
 }

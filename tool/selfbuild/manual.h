@@ -1,4 +1,5 @@
-// Help pages: one sentence, examples first, options with their real defaults, what changes on disk, exit codes.
+// Help pages: one sentence, examples first, options with their real defaults, what changes on disk, exit
+// codes.
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 #include "tool/selfbuild/overview.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -25,7 +25,8 @@ Result<Overview::Project> look_at(const os::Home& home, history::History& past, 
   for (const history::Cycle& cycle : cycles) {
     if (!cycle.completed_ms) continue;
     if (!project.last) project.last = cycle;
-    const bool put_it_live = cycle.status == BuildStatus::completed && project.live && cycle.version == project.live;
+    const bool put_it_live =
+        cycle.status == BuildStatus::completed && project.live && cycle.version == project.live;
     if (put_it_live && !project.live_since_ms) project.live_since_ms = cycle.completed_ms;
   }
   return project;
@@ -44,12 +45,14 @@ Json list_of(const std::shared_ptr<const Json>& status, const char* key) {
   return found != status->end() && found->is_array() ? *found : Json::array();
 }
 
-std::string project_line(const Overview::Project& project, const Console& console, std::int64_t now, int name_width) {
+std::string project_line(const Overview::Project& project, const Console& console, std::int64_t now,
+                         int name_width) {
   std::string line = fmt::format("{:<{}}  ", project.name, name_width);
   if (!project.live) return line + "no version is live yet\n";
   line += console.styled(Style::green, fmt::format("{} is live", history::version_name(*project.live)));
   if (project.live_since_ms) {
-    line += fmt::format(" since {} ({})", short_time(*project.live_since_ms, now), age(now - *project.live_since_ms));
+    line += fmt::format(", since {} ({})", short_time(*project.live_since_ms, now),
+                        age(now - *project.live_since_ms));
   }
   return line + '\n';
 }
@@ -68,8 +71,8 @@ std::string service_table(const Json& services, const Console& console, std::int
   Table table({{"SERVICE"},
                {"VERSION"},
                {"STATE"},
+               {"FOR"},
                {"PID", Table::Align::right},
-               {"SINCE"},
                {"RESTARTS", Table::Align::right},
                {"SOCKETS"}});
   for (const Json& service : services) {
@@ -82,8 +85,11 @@ std::string service_table(const Json& services, const Console& console, std::int
     std::string note = member(service, "status_text");
     if (!well && note.empty()) note = member(service, "last_exit");
     table.add({member(service, "name"), version > 0 ? history::version_name(version) : "-",
-               console.styled(well ? Style::green : state == "starting" ? Style::bold : Style::red, state),
-               pid > 0 ? fmt::to_string(pid) : "-", since > 0 ? age(now - since) : "-",
+               console.styled(well                  ? Style::green
+                              : state == "starting" ? Style::bold
+                                                    : Style::red,
+                              state),
+               since > 0 ? age(now - since) : "-", pid > 0 ? fmt::to_string(pid) : "-",
                fmt::to_string(number(service, "restarts")), joined_sockets(service)},
               well ? "" : note);
   }
@@ -93,8 +99,8 @@ std::string service_table(const Json& services, const Console& console, std::int
 std::string cycle_lines(const Overview& overview, const Console& console, std::int64_t now) {
   std::string text;
   const auto line = [&](std::string_view label, const history::Cycle& cycle, const std::string& rest) {
-    text += cut(fmt::format("{:<9}{} {} of {}{}", label, history::cycle_name(cycle.id), history::to_string(cycle.kind),
-                            cycle.project, rest.empty() ? "" : ": " + rest),
+    text += cut(fmt::format("{:<9}{} {} of {}{}", label, history::cycle_name(cycle.id),
+                            history::to_string(cycle.kind), cycle.project, rest.empty() ? "" : ": " + rest),
                 console.columns) +
             '\n';
   };
@@ -131,7 +137,7 @@ Json open_json(const Overview::Open& open) {
 
 Result<Overview> look(Program& program) {
   SB_TRY(const os::Home* home, program.home());
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   Overview overview;
   SB_TRY(const std::vector<std::string> names, past->projects());
   for (const std::string& name : names) {
@@ -156,14 +162,16 @@ Result<Overview> look(Program& program) {
 Json overview_json(const Overview& overview) {
   Json projects = Json::array();
   for (const Overview::Project& project : overview.projects) {
-    projects.push_back({{"name", project.name},
-                        {"live", version_or_null(project.live)},
-                        {"live_since", project.live_since_ms ? Json(iso_time(*project.live_since_ms)) : Json(nullptr)},
-                        {"last", project.last ? cycle_json(*project.last, 0) : Json(nullptr)}});
+    projects.push_back(
+        {{"name", project.name},
+         {"live", version_or_null(project.live)},
+         {"live_since", project.live_since_ms ? Json(iso_time(*project.live_since_ms)) : Json(nullptr)},
+         {"last", project.last ? cycle_json(*project.last, 0) : Json(nullptr)}});
   }
   Json running = Json::array();
   Json waiting = Json::array();
-  for (const Overview::Open& open : overview.open) (open.waits() ? waiting : running).push_back(open_json(open));
+  for (const Overview::Open& open : overview.open)
+    (open.waits() ? waiting : running).push_back(open_json(open));
   Json conductor = nullptr;
   Json activation = nullptr;
   if (overview.conductor) {
@@ -185,7 +193,8 @@ Json overview_json(const Overview& overview) {
 std::string overview_screen(const Overview& overview, const Console& console, std::int64_t now_ms) {
   std::string text;
   int name_width = 0;
-  for (const Overview::Project& project : overview.projects) name_width = std::max(name_width, width_of(project.name));
+  for (const Overview::Project& project : overview.projects)
+    name_width = std::max(name_width, width_of(project.name));
   for (const Overview::Project& project : overview.projects) {
     text += project_line(project, console, now_ms, name_width);
   }

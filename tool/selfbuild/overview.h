@@ -25,7 +25,7 @@ struct Overview {
     [[nodiscard]] bool waits() const { return !record || record->step == history::Step::planned; }
   };
   std::vector<Project> projects;
-  std::vector<Open> open;            // oldest first
+  std::vector<Open> open;                 // oldest first
   std::shared_ptr<const Json> conductor;  // conductor.status; null when it does not answer
   std::string conductor_problem;          // one line, then
 };
@@ -34,6 +34,7 @@ struct Overview {
 // Times are points in time, never ages: equal moments give equal JSON.
 [[nodiscard]] Json overview_json(const Overview& overview);
 // At most `columns` wide; 0: as wide as it is.
-[[nodiscard]] std::string overview_screen(const Overview& overview, const Console& console, std::int64_t now_ms);
+[[nodiscard]] std::string overview_screen(const Overview& overview, const Console& console,
+                                          std::int64_t now_ms);
 
 }  // namespace sb::tool

@@ -1,8 +1,8 @@
 #include "tool/selfbuild/records.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -23,9 +23,10 @@ Result<history::Cycle> newest_cycle(Program& program, const std::string& given, 
   } else if (const auto here = program.project()) {
     project = here->file.name;
   }
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   SB_TRY(const std::vector<history::Cycle> cycles, past->cycles(project));
-  const auto found = std::ranges::find_if(cycles, [&](const auto& cycle) { return !only_failed || went_wrong(cycle); });
+  const auto found =
+      std::ranges::find_if(cycles, [&](const auto& cycle) { return !only_failed || went_wrong(cycle); });
   if (found != cycles.end()) return *found;
   const std::string of = project.empty() ? "" : " of " + project;
   if (only_failed && !cycles.empty()) {
@@ -45,12 +46,13 @@ Result<history::Cycle> chosen_cycle(Program& program, const std::string& argumen
     return fail(std::move(parsed.error()));
   }
   const std::int64_t id = *parsed;
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   Result<history::Cycle> cycle = past->cycle(id);
   if (cycle || cycle.error().kind != ErrorKind::not_found) return cycle;
   SB_TRY(const std::vector<history::Cycle> newest, past->cycles("", 1));
   if (newest.empty()) {
-    return fail(ErrorKind::not_found, fmt::format("there is no {}: no cycle has run yet", history::cycle_name(id)),
+    return fail(ErrorKind::not_found,
+                fmt::format("there is no {}: no cycle has run yet", history::cycle_name(id)),
                 "selfbuild update");
   }
   return fail(ErrorKind::not_found,
@@ -95,7 +97,8 @@ Json cycle_json(const history::Cycle& cycle, std::int64_t now_ms) {
           {"title", title_of(cycle)},
           {"started", iso_time(cycle.started_ms)},
           {"completed", cycle.completed_ms ? Json(iso_time(*cycle.completed_ms)) : Json(nullptr)},
-          {"seconds", cycle.completed_ms ? Json(static_cast<double>(duration_ms(cycle, now_ms)) / 1000) : Json(nullptr)},
+          {"seconds",
+           cycle.completed_ms ? Json(static_cast<double>(duration_ms(cycle, now_ms)) / 1000) : Json(nullptr)},
           {"tests", cycle.test_results},
           {"health", cycle.health_check_result},
           {"reason", reason_of(cycle)},

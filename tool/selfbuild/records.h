@@ -10,8 +10,9 @@
 
 namespace sb::tool {
 
-// The cycle that an argument names ("c-12" or "12"); without one, the newest of the project around here, or given by
-// name, or of all. only_failed: the newest that failed or was rolled back. not_found says which there are.
+// The cycle that an argument names ("c-12" or "12"); without one, the newest of the project around here, or
+// given by name, or of all. only_failed: the newest that failed or was rolled back. not_found says which
+// there are.
 [[nodiscard]] Result<history::Cycle> chosen_cycle(Program& program, const std::string& argument,
                                                   const std::string& project, bool only_failed = false);
 

@@ -1,11 +1,11 @@
 #include "tool/selfbuild/scheduler.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-
 #include <filesystem>
 #include <thread>
 #include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
 
 #include "base/cron.h"
 #include "os/process.h"
@@ -47,7 +47,8 @@ Result<bool> is_due(const std::string& schedule, std::int64_t from, std::int64_t
 
 std::vector<std::string> environment() {
   std::vector<std::string> variables;
-  for (const char* name : {"PATH", "HOME", "USER", "LANG", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"}) {
+  for (const char* name :
+       {"PATH", "HOME", "USER", "LANG", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"}) {
     const std::string value = os::environment_variable(name);
     if (!value.empty()) variables.push_back(fmt::format("{}={}", name, value));
   }
@@ -75,12 +76,13 @@ void run_scheduler(const os::Home& home, const os::Clock& clock) {
   const auto launch = [&](const std::string& repository) {
     const std::filesystem::path log = home.state() / "nightly.log";
     const UniqueFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    Result<os::Process> child = os::spawn({.argv = {os::own_executable().string(), "-C", repository, "nightly"},
-                                           .environment = environment(),
-                                           .directory = repository,
-                                           .sockets = {},
-                                           .socket_names = {},
-                                           .output = output.get()});
+    Result<os::Process> child =
+        os::spawn({.argv = {os::own_executable().string(), "-C", repository, "nightly"},
+                   .environment = environment(),
+                   .directory = repository,
+                   .sockets = {},
+                   .socket_names = {},
+                   .output = output.get()});
     if (child) children.push_back(std::move(*child));
   };
   Scheduler scheduler(*past, launch, clock.unix_ms() / 1000);

@@ -1,4 +1,5 @@
-// Scheduler: the worker's clock. Starts `selfbuild nightly` for every project whose schedule (selfbuild.yaml) has come.
+// Scheduler: the worker's clock. Starts `selfbuild nightly` for every project whose schedule (selfbuild.yaml)
+// has come.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,9 @@ class Scheduler {
   Scheduler(history::History& history, Launch launch, std::int64_t now)
       : history_(history), launch_(std::move(launch)), checked_(now) {}
 
-  // Launches each project that has a matching minute since the last tick, once, however many there were: a host that
-  // slept does not catch up. A project that cannot be read (repository moved away, manifest broken) is passed over.
+  // Launches each project that has a matching minute since the last tick, once, however many there were: a
+  // host that slept does not catch up. A project that cannot be read (repository moved away, manifest broken)
+  // is passed over.
   void tick(std::int64_t now);
 
  private:

@@ -1,8 +1,8 @@
 #include "tool/selfbuild/screen.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -17,7 +17,9 @@ using history::JournalRecord;
 using history::Step;
 using std::chrono::milliseconds;
 
-Json detail_of(const JournalRecord& record) { return parse_json(record.detail).value_or(Json::object()); }
+Json detail_of(const JournalRecord& record) {
+  return parse_json(record.detail).value_or(Json::object());
+}
 
 std::string text(const Json& detail, std::string_view key) {
   return json_string_or(detail, key, "").value_or("");
@@ -42,37 +44,50 @@ std::string version_or_none(std::int64_t version) {
 }
 
 std::string built_sentence(const Json& detail) {
-  std::string line = fmt::format("{} of {} edges in {}", number(detail, "edges_run"), number(detail, "edges_total"),
-                                 duration(detail, "ninja_ms"));
+  std::string line = fmt::format("{} of {} edges in {}", number(detail, "edges_run"),
+                                 number(detail, "edges_total"), duration(detail, "ninja_ms"));
   if (json_bool_or(detail, "configured", false).value_or(false)) {
-    line += fmt::format("; configured in {} ({})", duration(detail, "configure_ms"), text(detail, "configure_reason"));
+    line += fmt::format("; configured in {} ({})", duration(detail, "configure_ms"),
+                        text(detail, "configure_reason"));
   }
   return line;
 }
 
 std::string what_happened(const JournalRecord& record, const Json& detail) {
   switch (record.step) {
-    case Step::planned: return text(detail, "title");
+    case Step::planned:
+      return text(detail, "title");
     case Step::staging: {
       const std::string patch = text(detail, "patch");
       return fmt::format("commit {:.10}{}", text(detail, "commit"), patch.empty() ? "" : " with " + patch);
     }
     case Step::staged:
-      return fmt::format("slot {}: {} files written, {} removed{}", number(detail, "slot"), number(detail, "written"),
-                         number(detail, "removed"),
+      return fmt::format("slot {}: {} files written, {} removed{}", number(detail, "slot"),
+                         number(detail, "written"), number(detail, "removed"),
                          json_bool_or(detail, "recovered", false).value_or(false) ? ", repaired first" : "");
-    case Step::building: return text(detail, "preset").empty() ? "" : "preset " + text(detail, "preset");
-    case Step::built: return built_sentence(detail);
-    case Step::testing: return "in the sandbox";
-    case Step::tested: return text(detail, "summary");
-    case Step::probing: return version_or_none(number(detail, "version")) + " on sockets of its own";
-    case Step::probed: return fmt::format("ready and healthy in {}", duration(detail, "ms"));
+    case Step::building:
+      return text(detail, "preset").empty() ? "" : "preset " + text(detail, "preset");
+    case Step::built:
+      return built_sentence(detail);
+    case Step::testing:
+      return "in the sandbox";
+    case Step::tested:
+      return text(detail, "summary");
+    case Step::probing:
+      return version_or_none(number(detail, "version")) + " on sockets of its own";
+    case Step::probed:
+      return fmt::format("ready and healthy in {}", duration(detail, "ms"));
     case Step::swapping:
-      return fmt::format("{} to {}", version_or_none(number(detail, "from")), version_or_none(number(detail, "to")));
-    case Step::started: return joined(detail, "services") + " ready and healthy";
-    case Step::pointed: return version_or_none(number(detail, "version")) + " is live";
-    case Step::verifying: return "for " + duration(detail, "probation_ms");
-    case Step::done: return text(detail, "outcome");
+      return fmt::format("{} to {}", version_or_none(number(detail, "from")),
+                         version_or_none(number(detail, "to")));
+    case Step::started:
+      return joined(detail, "services") + " ready and healthy";
+    case Step::pointed:
+      return version_or_none(number(detail, "version")) + " is live";
+    case Step::verifying:
+      return "for " + duration(detail, "probation_ms");
+    case Step::done:
+      return text(detail, "outcome");
     case Step::rejected:
     case Step::failed: {
       const std::string cause = text(detail, "cause");
@@ -94,7 +109,8 @@ std::string unenforced_limits(const JournalRecord& record) {
   const Json detail = detail_of(record);
   const Json limits = detail.value("limits", Json(nullptr));
   const std::string line = limits.is_string() ? limits.get<std::string>() : joined(detail, "limits");
-  const bool weak = line.find("advisory") != std::string::npos || line.find("unavailable") != std::string::npos;
+  const bool weak =
+      line.find("advisory") != std::string::npos || line.find("unavailable") != std::string::npos;
   return weak ? line : "";
 }
 
@@ -131,14 +147,16 @@ std::string indented(std::string_view block) {
 
 std::string good_screen(const Ending& ending, const Console& console) {
   const Json done = detail_of(ending.journal, Step::done);
-  const std::string version = ending.cycle.version ? history::version_name(*ending.cycle.version) : "the version";
+  const std::string version =
+      ending.cycle.version ? history::version_name(*ending.cycle.version) : "the version";
   if (text(done, "outcome") == "answered from history") {
     const bool live = ending.live == ending.cycle.version;
     return fmt::format("This tree is {} already: nothing was built.\n{}{}\n", version, live_line(ending),
                        live ? "" : fmt::format("\n\nto make it live:\n  selfbuild promote {}", version));
   }
   std::string screen = console.styled(Console::Style::green, fmt::format("{} is live", version));
-  if (ending.cycle.from_version) screen += fmt::format(" (was {})", history::version_name(*ending.cycle.from_version));
+  if (ending.cycle.from_version)
+    screen += fmt::format(" (was {})", history::version_name(*ending.cycle.from_version));
   screen += ".\n";
   if (!ending.cycle.test_results.empty()) screen += fmt::format("  tests   {}\n", ending.cycle.test_results);
   if (!ending.cycle.health_check_result.empty()) {
@@ -159,7 +177,8 @@ std::string bad_screen(const Ending& ending, const Console& console) {
   }
   const std::string word = rolled_back ? "rolled back" : rejected ? "rejected" : "failed";
   const auto style = rolled_back ? Console::Style::yellow : Console::Style::red;
-  std::string screen = fmt::format("{}: {}\n{}\n", console.styled(style, word), error.what, live_line(ending));
+  std::string screen =
+      fmt::format("{}: {}\n{}\n", console.styled(style, word), error.what, live_line(ending));
   if (!error.while_doing.empty()) screen += '\n';
   for (const std::string& line : error.while_doing) screen += fmt::format("  while {}\n", line);
   if (!error.expected.empty() || !error.found.empty()) {
@@ -197,7 +216,8 @@ Timings timings_of(const std::vector<JournalRecord>& journal) {
   t.swap = between(find(journal, Step::swapping), verifying != nullptr ? verifying : verdict);
   t.verify = between(verifying, verdict);
   const JournalRecord* first = find(journal, Step::staging);
-  t.total = between(first != nullptr ? first : find(journal, Step::swapping), journal.empty() ? nullptr : &journal.back());
+  t.total = between(first != nullptr ? first : find(journal, Step::swapping),
+                    journal.empty() ? nullptr : &journal.back());
   t.other = t.total - t.stage - t.configure - t.ninja - t.tests - t.store - t.probe - t.swap - t.verify;
   return t;
 }
@@ -212,7 +232,8 @@ constexpr std::pair<const char*, std::int64_t Timings::*> kPhases[] = {
 
 std::string timings_table(const Timings& timings) {
   std::string table;
-  for (const auto& [name, member] : kPhases) table += fmt::format("  {:<10}{:>9} ms\n", name, timings.*member);
+  for (const auto& [name, member] : kPhases)
+    table += fmt::format("  {:<10}{:>9} ms\n", name, timings.*member);
   return table;
 }
 
@@ -224,14 +245,18 @@ Json timings_json(const Timings& timings) {
 
 int exit_code_of(const Ending& ending) {
   switch (ending.cycle.status) {
-    case BuildStatus::completed: return kDone;
-    case BuildStatus::rolled_back: return kRolledBack;
-    default: return kRefused;
+    case BuildStatus::completed:
+      return kDone;
+    case BuildStatus::rolled_back:
+      return kRolledBack;
+    default:
+      return kRefused;
   }
 }
 
 std::string ending_screen(const Ending& ending, const Console& console) {
-  return ending.cycle.status == BuildStatus::completed ? good_screen(ending, console) : bad_screen(ending, console);
+  return ending.cycle.status == BuildStatus::completed ? good_screen(ending, console)
+                                                       : bad_screen(ending, console);
 }
 
 Json ending_json(const Ending& ending) {

@@ -1,10 +1,10 @@
 #include "tool/selfbuild/starter_manifest.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -17,7 +17,8 @@ bool is_word(char c) {
          c == '.' || c == '+';
 }
 
-// The plain first arguments of every add_executable(): no comments, no variables, no imported or alias targets.
+// The plain first arguments of every add_executable(): no comments, no variables, no imported or alias
+// targets.
 std::vector<std::string> executables(std::string_view lists) {
   constexpr std::string_view kCall = "add_executable(";
   std::vector<std::string> names;
@@ -28,7 +29,8 @@ std::vector<std::string> executables(std::string_view lists) {
     const std::string_view rest = trim(line.substr(call + kCall.size()));
     const std::size_t end = static_cast<std::size_t>(std::ranges::find_if_not(rest, is_word) - rest.begin());
     const bool plain = end == rest.size() || rest[end] == ' ' || rest[end] == ')';
-    const bool built = rest.find("IMPORTED") == std::string_view::npos && rest.find("ALIAS") == std::string_view::npos;
+    const bool built =
+        rest.find("IMPORTED") == std::string_view::npos && rest.find("ALIAS") == std::string_view::npos;
     if (end > 0 && plain && built && rest.front() != '-') names.emplace_back(rest.substr(0, end));
   }
   return names;
@@ -43,7 +45,8 @@ std::string preset_of(std::string_view presets) {
     if (!preset.is_object() || json_bool_or(preset, "hidden", false).value_or(true)) continue;
     const std::string name = json_string_or(preset, "name", "").value_or("");
     if (name == "release") return name;
-    if (first.empty() && !name.empty() && std::ranges::all_of(name, is_word) && name.front() != '-') first = name;
+    if (first.empty() && !name.empty() && std::ranges::all_of(name, is_word) && name.front() != '-')
+      first = name;
   }
   return first;
 }
@@ -79,8 +82,9 @@ std::string starter_manifest(const std::string& name, std::string_view lists, st
       "  # branch: main             # what `selfbuild nightly` follows; without it, the branch of HEAD\n"
       "  build:\n",
       name);
-  text += preset.empty() ? "    options: [-DCMAKE_BUILD_TYPE=Release]   # or preset: one of CMakePresets.json\n"
-                         : fmt::format("    preset: {}           # or options: [-DCMAKE_BUILD_TYPE=Release]\n", preset);
+  text += preset.empty()
+              ? "    options: [-DCMAKE_BUILD_TYPE=Release]   # or preset: one of CMakePresets.json\n"
+              : fmt::format("    preset: {}           # or options: [-DCMAKE_BUILD_TYPE=Release]\n", preset);
   text += "    # targets: [" + output + "]      # without it, everything\n";
   text += fmt::format(
       "    # Files or folders of the build folder that make a version{}:\n"
@@ -100,7 +104,8 @@ std::string starter_manifest(const std::string& name, std::string_view lists, st
                     "# spec:\n"
                     "#   command: [{1}]\n"
                     "#   sockets: [{{name: http, listen: \"127.0.0.1:8080\"}}]   # passed by LISTEN_FDS\n"
-                    "#   ready: {{notify: true}}     # or {{http: \"http:/ready\"}} {{tcp: http}} {{command: [...]}}\n"
+                    "#   ready: {{notify: true}}     # or {{http: \"http:/ready\"}} {{tcp: http}} {{command: "
+                    "[...]}}\n"
                     "#   health: {{http: \"http:/health\", interval: 1s, timeout: 2s, failures: 3}}\n"
                     "#   swap: overlap             # or drain-first, for a program that cannot run twice\n",
                     name, output);

@@ -1,9 +1,9 @@
 #include "tool/selfbuild/table.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <ctime>
+
+#include <fmt/format.h>
 
 namespace sb::tool {
 namespace {
@@ -19,6 +19,18 @@ std::string padded(const std::string& text, int width, Table::Align align) {
 std::string without_trailing_blanks(std::string line) {
   line.erase(line.find_last_not_of(' ') + 1);
   return line;
+}
+
+std::string without_styles(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\x1b') {
+      plain += text[i];
+      continue;
+    }
+    i = std::min(text.find('m', i), text.size() - 1);
+  }
+  return plain;
 }
 
 std::tm broken_down(std::int64_t unix_ms) {
@@ -58,9 +70,8 @@ std::string Table::render(int columns) const {
   std::string text;
   const auto put = [&](std::string line) {
     line = without_trailing_blanks(std::move(line));
-    // A styled line is not cut: that could lose the end of its style. Styled cells are short.
-    const bool styled = line.find('\x1b') != std::string::npos;
-    text += columns > 0 && !styled ? cut(line, columns) : line;
+    // Cutting a styled line could lose the end of its style: a line that is too long goes without.
+    text += columns > 0 && width_of(line) > columns ? cut(without_styles(line), columns) : line;
     text += '\n';
   };
   const auto join_cells = [&](const auto& cell_of) {
@@ -105,8 +116,8 @@ std::string paragraph(std::string_view first, std::string_view text, int columns
 
 std::string local_time(std::int64_t unix_ms) {
   const std::tm t = broken_down(unix_ms);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
-                     t.tm_min, t.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
+                     t.tm_hour, t.tm_min, t.tm_sec);
 }
 
 std::string short_time(std::int64_t unix_ms, std::int64_t now_ms) {

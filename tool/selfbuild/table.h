@@ -42,8 +42,8 @@ class Table {
 // The lines of wrapped(), the first after `first`, the others after as many blanks: a paragraph with a label.
 [[nodiscard]] std::string paragraph(std::string_view first, std::string_view text, int columns);
 
-// Milliseconds since 1970 as this machine's local time: "2026-11-20 05:15:24", and short: "11-20 05:15", or the date
-// alone when it was in another year than `now_ms`.
+// Milliseconds since 1970 as this machine's local time: "2026-11-20 05:15:24", and short: "11-20 05:15", or
+// the date alone when it was in another year than `now_ms`.
 [[nodiscard]] std::string local_time(std::int64_t unix_ms);
 [[nodiscard]] std::string short_time(std::int64_t unix_ms, std::int64_t now_ms);
 // "3 s", "12 min", "2 h 05 min", "9 days": for how long something has been so.

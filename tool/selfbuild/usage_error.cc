@@ -1,8 +1,8 @@
 #include "tool/selfbuild/usage_error.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/suggestion.h"
 #include "base/text.h"
@@ -81,7 +81,8 @@ struct Walk {
 
 }  // namespace
 
-Error usage_error(const CLI::App& app, const CLI::ParseError& problem, const std::vector<std::string>& words) {
+Error usage_error(const CLI::App& app, const CLI::ParseError& problem,
+                  const std::vector<std::string>& words) {
   const Walk walk(app, words);
   const bool unknown_word = dynamic_cast<const CLI::ExtrasError*>(&problem) != nullptr ||
                             dynamic_cast<const CLI::RequiredError*>(&problem) != nullptr;

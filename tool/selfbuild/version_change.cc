@@ -1,7 +1,6 @@
 #include "tool/selfbuild/version_change.h"
 
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "artifacts/object_store.h"
@@ -21,7 +20,11 @@ Result<int> change_version(Program& program, const history::Version& version, hi
   const std::string name = history::version_name(version.number);
   if (live == version.number) {
     if (program.json()) {
-      Console::json({{"cycle", nullptr}, {"project", version.project}, {"live", name}, {"outcome", "live already"}, {"exit_code", kDone}});
+      Console::json({{"cycle", nullptr},
+                     {"project", version.project},
+                     {"live", name},
+                     {"outcome", "live already"},
+                     {"exit_code", kDone}});
     } else {
       Console::data(fmt::format("{} is live already: nothing was changed.\n", name));
     }
@@ -33,16 +36,16 @@ Result<int> change_version(Program& program, const history::Version& version, hi
   SB_TRY(const Json services, doing("reading the services of " + name, parse_json(version.services_json)));
   update::ConductorLink conductor(*home);
   SB_CHECK(ensure_worker(conductor));
-  const Json plan{{"version", version.number}, {"title", fmt::format("{} {}", history::to_string(kind), name)}};
-  SB_TRY(const Json answer,
-         conductor.call_once("cycle.begin", {{"kind", history::to_string(kind)},
-                                             {"project", version.project},
-                                             {"from", live.value_or(0)},
-                                             {"plan", dump_json(plan)},
-                                             {"version", version.number},
-                                             {"directory", folder.string()},
-                                             {"services", services},
-                                             {"triggered_by", caller()}}));
+  const Json plan{{"version", version.number},
+                  {"title", fmt::format("{} {}", history::to_string(kind), name)}};
+  SB_TRY(const Json answer, conductor.call_once("cycle.begin", {{"kind", history::to_string(kind)},
+                                                                {"project", version.project},
+                                                                {"from", live.value_or(0)},
+                                                                {"plan", dump_json(plan)},
+                                                                {"version", version.number},
+                                                                {"directory", folder.string()},
+                                                                {"services", services},
+                                                                {"triggered_by", caller()}}));
   SB_TRY(const std::int64_t cycle, json_integer(answer, "cycle"));
   return follow(program, cycle, {});
 }

@@ -6,6 +6,7 @@
 namespace sb::tool {
 
 // Lays the version out, asks the conductor to activate it, and follows the cycle to its end.
-[[nodiscard]] Result<int> change_version(Program& program, const history::Version& version, history::CycleKind kind);
+[[nodiscard]] Result<int> change_version(Program& program, const history::Version& version,
+                                         history::CycleKind kind);
 
 }  // namespace sb::tool

@@ -7,14 +7,15 @@
 
 namespace sb::tool {
 
-Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch, int jobs) {
+Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
+                                  int jobs) {
   constexpr std::int64_t kNoCycle = 0;
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(Subject subject, resolve_subject(program, revision));
   if (!patch.empty()) {
     SB_TRY(const PatchFile file, read_patch(patch));
-    SB_TRY(subject.source,
-           doing("applying " + file.name, subject.repository.apply_patch(subject.source, file.text, kNoCycle)));
+    SB_TRY(subject.source, doing("applying " + file.name,
+                                 subject.repository.apply_patch(subject.source, file.text, kNoCycle)));
     SB_TRY(const std::string manifest,
            subject.repository.read_blob(subject.source.tree, std::string(project::kFileName)));
     SB_TRY(subject.project, project::parse_project_file(manifest, std::string(project::kFileName)));
@@ -41,7 +42,10 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
     if (report.error().next.empty()) report.error().next = "less " + log.string();
     return fail(std::move(report.error()));
   }
-  return Workpiece{.subject = std::move(subject), .stage = std::move(stage), .report = std::move(*report), .log = std::move(log)};
+  return Workpiece{.subject = std::move(subject),
+                   .stage = std::move(stage),
+                   .report = std::move(*report),
+                   .log = std::move(log)};
 }
 
 }  // namespace sb::tool

@@ -1,5 +1,5 @@
-// Stages and builds a revision in this process, for `selfbuild build` and `selfbuild test`: no conductor, no version,
-// nothing swapped.
+// Stages and builds a revision in this process, for `selfbuild build` and `selfbuild test`: no conductor, no
+// version, nothing swapped.
 #pragma once
 
 #include "build/builder.h"
@@ -16,7 +16,7 @@ struct Workpiece {
 };
 
 // patch: a file name, "-" or empty. Shows progress on standard error.
-[[nodiscard]] Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
-                                                int jobs);
+[[nodiscard]] Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
+                                                const std::string& patch, int jobs);
 
 }  // namespace sb::tool

@@ -1,16 +1,16 @@
 #include "tool/selfbuild/worker_loop.h"
 
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <thread>
+
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <csignal>
-#include <cstring>
-#include <functional>
-#include <nlohmann/json.hpp>
-#include <thread>
 
 #include "os/process.h"
 #include "tool/selfbuild/scheduler.h"
@@ -95,7 +95,8 @@ Result<int> run_worker(Program& program) {
   if (!os::environment_variable("SELFBUILD_CANDIDATE").empty()) {
     while (true) ::pause();  // being probed; Pulse ends the process
   }
-  std::thread(run_scheduler, std::cref(*home), std::cref(program.clock())).detach();  // as long as the process
+  std::thread(run_scheduler, std::cref(*home), std::cref(program.clock()))
+      .detach();  // as long as the process
   SB_CHECK(work(program, *home, *past));
   return kDone;
 }

@@ -10,7 +10,8 @@ namespace sb::tool {
 // The name is fixed: a project whose selfbuild.yaml has a Service `worker` (this repository has) replaces it.
 inline constexpr const char* kWorkerService = "worker";
 
-// Starts the conductor if need be, and the worker from this very program unless the conductor knows one already.
+// Starts the conductor if need be, and the worker from this very program unless the conductor knows one
+// already.
 [[nodiscard]] Status ensure_worker(update::ConductorLink& conductor);
 
 }  // namespace sb::tool

@@ -16,13 +16,13 @@ std::string error_of(std::string_view text) {
 TEST(YamlTree, keeps_places_and_quotes) {
   ASSERT_OK(const auto documents, parse_yaml("a: 1\nb:\n  - \"2\"\n", "f.yaml"));
   ASSERT_EQ(documents.size(), 1U);
-  const Node& root = documents.front();
+  const YamlNode& root = documents.front();
   ASSERT_EQ(root.keys.size(), 2U);
   EXPECT_EQ(root.keys[1].text, "b");
   EXPECT_EQ(root.keys[1].at.line, 2);
   EXPECT_EQ(root.items[0].text, "1");
   EXPECT_FALSE(root.items[0].quoted);
-  const Node& item = root.items[1].items.at(0);
+  const YamlNode& item = root.items[1].items.at(0);
   EXPECT_TRUE(item.quoted);
   EXPECT_EQ(item.at.line, 3);
   EXPECT_EQ(item.at.column, 5);

@@ -76,9 +76,9 @@ TEST(BinaryPatch, delta_of_any_bytes_is_refused_or_makes_the_size_it_names) {
   const std::string old = "0123456789abcdef";
   unsigned random = 7;
   int refused = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (unsigned round = 0; round < 20'000; ++round) {
     std::string delta("\x10\x09", 2);
-    for (unsigned i = 0; i < 1 + round % 12U; ++i) {
+    for (unsigned i = 0; i < 1 + round % 12; ++i) {
       random = random * 1664525 + 1013904223;
       delta.push_back(static_cast<char>(random >> 24U));
     }

@@ -1,14 +1,13 @@
 // Completion scripts: bash reads its script, and completes as a person would expect.
-#include "tool/selfbuild/completion_script.h"
+#include <cstdio>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include <cstdio>
-
 #include "command_line.h"
 #include "support/files.h"
+#include "tool/selfbuild/completion_script.h"
 
 namespace sb::tool {
 namespace {
@@ -36,8 +35,8 @@ class Completion : public testing::Test {
       array += " '" + rest.substr(0, end) + "'";
       ++count;
     }
-    sb::tests::write(folder.path() / "ask", "source ./script\nCOMP_WORDS=(" + array + ")\nCOMP_CWORD=" +
-                                                std::to_string(count - 1) +
+    sb::tests::write(folder.path() / "ask", "source ./script\nCOMP_WORDS=(" + array +
+                                                ")\nCOMP_CWORD=" + std::to_string(count - 1) +
                                                 "\n_selfbuild 2>/dev/null\necho \"${COMPREPLY[*]}\"\n");
     return bash("ask");
   }
@@ -46,7 +45,8 @@ class Completion : public testing::Test {
     std::FILE* pipe = ::popen(command.c_str(), "r");
     std::string output;
     char block[4096];
-    for (std::size_t count = 0; (count = std::fread(block, 1, sizeof block, pipe)) > 0;) output.append(block, count);
+    for (std::size_t count = 0; (count = std::fread(block, 1, sizeof block, pipe)) > 0;)
+      output.append(block, count);
     const int status = ::pclose(pipe);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << output;
     while (output.ends_with('\n')) output.pop_back();
@@ -57,11 +57,14 @@ class Completion : public testing::Test {
   std::string script;
 };
 
-TEST_F(Completion, bash_reads_its_script) { EXPECT_EQ(bash("-n script"), ""); }
+TEST_F(Completion, bash_reads_its_script) {
+  EXPECT_EQ(bash("-n script"), "");
+}
 
 TEST_F(Completion, completes_a_command) {
   EXPECT_EQ(offered("selfbuild upd"), "update");
-  EXPECT_THAT(offered("selfbuild "), AllOf(HasSubstr("history"), HasSubstr("rollback"), HasSubstr("--version")));
+  EXPECT_THAT(offered("selfbuild "),
+              AllOf(HasSubstr("history"), HasSubstr("rollback"), HasSubstr("--version")));
 }
 
 TEST_F(Completion, completes_the_options_and_subcommands_of_a_command) {
@@ -87,7 +90,8 @@ TEST_F(Completion, completes_values) {
 TEST_F(Completion, has_zsh_and_fish_and_nothing_else) {
   Program program;
   tests::add_all(program);
-  EXPECT_THAT(*completion_script(program.app(), "zsh"), AllOf(HasSubstr("#compdef selfbuild"), HasSubstr("'update:")));
+  EXPECT_THAT(*completion_script(program.app(), "zsh"),
+              AllOf(HasSubstr("#compdef selfbuild"), HasSubstr("'update:")));
   EXPECT_THAT(*completion_script(program.app(), "fish"),
               AllOf(HasSubstr("complete -c selfbuild -n '__fish_use_subcommand' -a update"),
                     HasSubstr("__fish_seen_subcommand_from history' -l limit -x")));

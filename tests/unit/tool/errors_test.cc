@@ -12,7 +12,8 @@ namespace {
 
 class Errors : public testing::Test {
  protected:
-  // The command must end with this code, print nothing to standard output, and say what the golden file holds.
+  // The command must end with this code, print nothing to standard output, and say what the golden file
+  // holds.
   void expect(const std::string& golden, int code, const std::vector<std::string>& arguments) {
     const tests::Ran ran = line.run(arguments);
     EXPECT_EQ(ran.code, code) << ran.err;
@@ -45,20 +46,46 @@ class Errors : public testing::Test {
   tests::CommandLine line;
 };
 
-TEST_F(Errors, unknown_command) { expect("unknown_command", kUsage, {"updat"}); }
-TEST_F(Errors, unknown_option) { expect("unknown_option", kUsage, {"history", "--limt", "3"}); }
-TEST_F(Errors, unknown_subcommand) { expect("unknown_subcommand", kUsage, {"conductor", "statsu"}); }
-TEST_F(Errors, missing_subcommand) { expect("missing_subcommand", kUsage, {"conductor"}); }
-TEST_F(Errors, surplus_argument) { expect("surplus_argument", kUsage, {"show", "v1", "v2"}); }
-TEST_F(Errors, contradicting_options) { expect("contradicting_options", kUsage, {"log", "c-1", "--failed"}); }
-TEST_F(Errors, missing_argument) { expect("missing_argument", kUsage, {"show"}); }
-TEST_F(Errors, wrong_value) { expect("wrong_value", kUsage, {"history", "--limit", "many"}); }
-TEST_F(Errors, help_for_an_unknown_command) { expect("help_unknown", kUsage, {"help", "rolback"}); }
-TEST_F(Errors, unknown_shell) { expect("unknown_shell", kUsage, {"completions", "bsh"}); }
+TEST_F(Errors, unknown_command) {
+  expect("unknown_command", kUsage, {"updat"});
+}
+TEST_F(Errors, unknown_option) {
+  expect("unknown_option", kUsage, {"history", "--limt", "3"});
+}
+TEST_F(Errors, unknown_subcommand) {
+  expect("unknown_subcommand", kUsage, {"conductor", "statsu"});
+}
+TEST_F(Errors, missing_subcommand) {
+  expect("missing_subcommand", kUsage, {"conductor"});
+}
+TEST_F(Errors, surplus_argument) {
+  expect("surplus_argument", kUsage, {"show", "v1", "v2"});
+}
+TEST_F(Errors, contradicting_options) {
+  expect("contradicting_options", kUsage, {"log", "c-1", "--failed"});
+}
+TEST_F(Errors, missing_argument) {
+  expect("missing_argument", kUsage, {"show"});
+}
+TEST_F(Errors, wrong_value) {
+  expect("wrong_value", kUsage, {"history", "--limit", "many"});
+}
+TEST_F(Errors, help_for_an_unknown_command) {
+  expect("help_unknown", kUsage, {"help", "rolback"});
+}
+TEST_F(Errors, unknown_shell) {
+  expect("unknown_shell", kUsage, {"completions", "bsh"});
+}
 
-TEST_F(Errors, not_a_project) { expect("not_a_project", kRefused, {"history"}); }
-TEST_F(Errors, not_a_project_to_build) { expect("not_a_project_to_build", kRefused, {"build"}); }
-TEST_F(Errors, conductor_not_running) { expect("conductor_not_running", kUnavailable, {"conductor", "status"}); }
+TEST_F(Errors, not_a_project) {
+  expect("not_a_project", kRefused, {"history"});
+}
+TEST_F(Errors, not_a_project_to_build) {
+  expect("not_a_project_to_build", kRefused, {"build"});
+}
+TEST_F(Errors, conductor_not_running) {
+  expect("conductor_not_running", kUnavailable, {"conductor", "status"});
+}
 
 TEST_F(Errors, unknown_version) {
   build_two_versions();
@@ -84,7 +111,9 @@ TEST_F(Errors, gc_while_a_cycle_is_open) {
   build_two_versions();
   expect("gc_while_open", kBusy, {"gc"});
 }
-TEST_F(Errors, no_cycle_yet) { expect("no_cycle_yet", kRefused, {"explain"}); }
+TEST_F(Errors, no_cycle_yet) {
+  expect("no_cycle_yet", kRefused, {"explain"});
+}
 
 }  // namespace
 }  // namespace sb::tool

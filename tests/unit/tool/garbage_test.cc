@@ -22,7 +22,8 @@ std::vector<Version> versions(int count, const std::vector<int>& known_good) {
     version.project = "hello";
     version.number = number;
     version.cycle = number * 10;
-    version.outputs.push_back({.path = "hello", .object = {.xxh3 = "", .size = 1}, .sha256 = "", .mode = 0755});
+    version.outputs.push_back(
+        {.path = "hello", .object = {.xxh3 = "", .size = 1}, .sha256 = "", .mode = 0755});
     if (std::ranges::find(known_good, number) != known_good.end()) version.state = VersionState::known_good;
     list.push_back(std::move(version));
   }
@@ -80,7 +81,8 @@ TEST(Garbage, finds_what_crashes_left_but_not_the_damaged_folder_of_the_live_ver
   for (const char* name : {"v1", "v2", ".v3.123", "v1.damaged.7", "v2.damaged.8"}) {
     sb::tests::write(folder.path() / name / "file", "12345");
   }
-  EXPECT_THAT(leftovers(folder.path(), 2), ElementsAre(folder.path() / ".v3.123", folder.path() / "v1.damaged.7"));
+  EXPECT_THAT(leftovers(folder.path(), 2),
+              ElementsAre(folder.path() / ".v3.123", folder.path() / "v1.damaged.7"));
   EXPECT_THAT(leftovers(folder.path() / "none", 2), IsEmpty());
 }
 

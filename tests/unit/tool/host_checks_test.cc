@@ -21,7 +21,8 @@ TEST(HostChecks, compare_versions_by_number) {
 }
 
 TEST(HostChecks, find_the_tools_that_built_this_test) {
-  for (const Check& check : check_tools()) EXPECT_EQ(check.level, Level::ok) << check.name << ": " << check.found;
+  for (const Check& check : check_tools())
+    EXPECT_EQ(check.level, Level::ok) << check.name << ": " << check.found;
 }
 
 TEST(HostChecks, a_home_that_can_be_written_is_good_and_left_as_it_was) {
@@ -35,7 +36,8 @@ TEST(HostChecks, a_home_that_can_be_written_is_good_and_left_as_it_was) {
 }
 
 TEST(HostChecks, say_which_limits_hold_and_how) {
-  const sandbox::Envelope envelope{.memory_bytes = 1U << 30U, .processes = 64, .wall = std::chrono::minutes(1)};
+  const sandbox::Envelope envelope{
+      .memory_bytes = 1U << 30U, .processes = 64, .wall = std::chrono::minutes(1)};
   const std::vector<Check> checks = check_limits(envelope);
   ASSERT_GE(checks.size(), 3U);
   for (const Check& check : checks) {

@@ -1,8 +1,7 @@
-// The commands that only look: what they tell of a history in which one update was kept, one refused, one rolled back
-// and one is running.
+// The commands that only look: what they tell of a history in which one update was kept, one refused, one
+// rolled back and one is running.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -76,7 +75,8 @@ class Looking : public testing::Test {
     append(cycle, Step::kept, Json::object(),
            {.status = BuildStatus::completed, .version = number, .completed = true});
     append(cycle, Step::done, {{"outcome", "kept"}});
-    ASSERT_GOOD(past->set_version_state("hello", number, history::VersionState::known_good, "verified in service"));
+    ASSERT_GOOD(
+        past->set_version_state("hello", number, history::VersionState::known_good, "verified in service"));
   }
   void refused(const std::string& title) {
     const std::int64_t cycle = begin(title);
@@ -122,9 +122,11 @@ TEST_F(Looking, history_shows_the_newest_first_with_reason_and_live_version) {
   ASSERT_EQ(ran.code, kDone) << ran.err;
   const auto lines = split_lines(ran.out);
   ASSERT_EQ(lines.size(), 4U) << ran.out;
-  EXPECT_THAT(lines[1], AllOf(HasSubstr("c-3 "), HasSubstr("rolled back"), HasSubstr("killed by SIGSEGV"), Not(HasSubstr("live"))));
+  EXPECT_THAT(lines[1], AllOf(HasSubstr("c-3 "), HasSubstr("rolled back"), HasSubstr("killed by SIGSEGV"),
+                              Not(HasSubstr("live"))));
   EXPECT_THAT(lines[2], AllOf(HasSubstr("c-2 "), HasSubstr("failed"), HasSubstr("1 of 12 tests failed")));
-  EXPECT_THAT(lines[3], AllOf(HasSubstr("c-1 "), HasSubstr("completed"), HasSubstr("v1 live"), HasSubstr("cli:alice")));
+  EXPECT_THAT(lines[3],
+              AllOf(HasSubstr("c-1 "), HasSubstr("completed"), HasSubstr("v1 live"), HasSubstr("cli:alice")));
 }
 
 TEST_F(Looking, history_says_how_many_it_left_out) {
@@ -147,8 +149,9 @@ TEST_F(Looking, history_json_has_the_same_keys_for_every_attempt) {
 TEST_F(Looking, show_tells_what_a_version_is_made_of) {
   const tests::Ran ran = line.run({"show", "1"});
   ASSERT_EQ(ran.code, kDone) << ran.err;
-  EXPECT_THAT(ran.out, AllOf(HasSubstr("hello v1: live, known good"), HasSubstr("bin/hello  2.0 KiB"),
-                             HasSubstr("preset release"), HasSubstr("12 passed"), HasSubstr(std::string(64, 'd'))));
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("hello v1: live, known good"), HasSubstr("bin/hello  2.0 KiB"),
+                    HasSubstr("preset release"), HasSubstr("12 passed"), HasSubstr(std::string(64, 'd'))));
   EXPECT_EQ(ran.err, "\nnext:\n  selfbuild history\n");
 }
 
@@ -167,7 +170,8 @@ TEST_F(Looking, explain_tells_every_record_and_what_is_live) {
   const tests::Ran ran = line.run({"explain", "c-3"});
   ASSERT_EQ(ran.code, kDone) << ran.err;
   EXPECT_THAT(ran.out, AllOf(HasSubstr("c-3: update of hello, v1 was live, asked for by cli:alice"),
-                             HasSubstr("planned"), HasSubstr("rolled back  hello ended"), HasSubstr("v1 is live now")));
+                             HasSubstr("planned"), HasSubstr("rolled back  hello ended"),
+                             HasSubstr("v1 is live now")));
   for (const std::string_view text : split_lines(ran.out)) EXPECT_LE(width_of(text), 80) << text;
 }
 
@@ -202,15 +206,17 @@ TEST_F(Looking, status_without_a_conductor_shows_what_history_knows) {
   begin("one that waits");
   const tests::Ran ran = line.run({"status"});
   EXPECT_EQ(ran.code, kUnavailable);
-  EXPECT_THAT(std::string(split_lines(ran.out).front()), HasSubstr("hello  v1 is live since"));
-  EXPECT_THAT(ran.out, AllOf(HasSubstr("the conductor is not running"), HasSubstr("running  c-4 update of hello"),
-                             HasSubstr("waiting  c-5"), HasSubstr("last     c-3 update of hello: rolled back v2")));
+  EXPECT_THAT(std::string(split_lines(ran.out).front()), HasSubstr("hello  v1 is live, since"));
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("the conductor is not running"), HasSubstr("running  c-4 update of hello"),
+                    HasSubstr("waiting  c-5"), HasSubstr("last     c-3 update of hello: rolled back v2")));
   EXPECT_EQ(ran.err, "\nnext:\n  selfbuild conductor start\n");
 }
 
 TEST_F(Looking, status_json_has_every_key_without_a_conductor) {
   const Json value = json({"status"}, kUnavailable);
-  EXPECT_EQ(keys(value), (std::vector<std::string>{"activation", "conductor", "projects", "running", "services", "waiting"}));
+  EXPECT_EQ(keys(value), (std::vector<std::string>{"activation", "conductor", "projects", "running",
+                                                   "services", "waiting"}));
   EXPECT_EQ(value["conductor"], nullptr);
   EXPECT_EQ(value["projects"][0]["live"], "v1");
   EXPECT_EQ(keys(value["projects"][0]), (std::vector<std::string>{"last", "live", "live_since", "name"}));
@@ -227,7 +233,8 @@ TEST_F(Looking, gc_dry_run_names_what_would_go_and_removes_nothing) {
 TEST_F(Looking, gc_removes_old_versions_and_keeps_the_live_one) {
   rolled_back("one more", 3);
   rolled_back("and another", 4);
-  for (const int number : {1, 2, 3, 4}) sb::tests::write(home->version("hello", number) / "bin/hello", "12345");
+  for (const int number : {1, 2, 3, 4})
+    sb::tests::write(home->version("hello", number) / "bin/hello", "12345");
   for (const int cycle : {1, 2, 3, 4, 5}) sb::tests::write(home->cycle(cycle) / "log", "x");
   const Json would = json({"gc", "--keep", "1", "--dry-run"});
   const Json done = json({"gc", "--keep", "1"});

@@ -1,10 +1,10 @@
 // Tables and paragraphs: what stays aligned, what is cut, and where lines break.
 #include "tool/selfbuild/table.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <ctime>
+
+#include <gtest/gtest.h>
 
 namespace sb::tool {
 namespace {
@@ -30,6 +30,12 @@ TEST(Table, cuts_a_line_that_is_too_long_for_the_terminal) {
   Table table({{"A"}, {"REASON"}});
   table.add({"a", "0123456789"}, "a note that is long");
   EXPECT_EQ(table.render(10), "A  REASON\na  012345…\n      a n…\n");
+}
+
+TEST(Table, takes_the_style_off_a_line_that_has_to_be_cut) {
+  Table table({{"A"}, {"B"}});
+  table.add({"\x1b[32mgreen\x1b[0m", "0123456789"});
+  EXPECT_EQ(table.render(10), "A      B\ngreen  01…\n");
 }
 
 TEST(Table, keeps_every_line_whole_without_a_terminal) {

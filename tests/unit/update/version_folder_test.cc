@@ -43,8 +43,8 @@ TEST_F(VersionFolder, holds_files_and_whole_folders_with_their_modes) {
   ASSERT_OK(const fs::path laid_out, lay_out(home_, store_, version(outputs)));
   EXPECT_EQ(tests::read(laid_out / "bin/hello"), "program");
   EXPECT_EQ(tests::read(laid_out / "share/deep/b.txt"), "b");
-  struct stat program {};
-  struct stat text {};
+  struct stat program{};
+  struct stat text{};
   ASSERT_EQ(::stat((laid_out / "bin/hello").c_str(), &program), 0);
   ASSERT_EQ(::stat((laid_out / "share/a.txt").c_str(), &text), 0);
   EXPECT_EQ(program.st_mode & 0777U, 0755U);

@@ -1,7 +1,7 @@
 // selfbuild build: stage and build a revision, and stop there.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -31,9 +31,10 @@ Result<int> run(Program& program, const Options& options) {
                    {"log", piece.log.string()}});
     return kDone;
   }
-  Console::data(fmt::format("built {} of {} edges in {}\n  in      {}\n  limits  {}\n", piece.report.edges_run,
-                            piece.report.edges_total, human_duration(piece.report.ninja_time),
-                            piece.stage.build().string(), sandbox::to_line(piece.report.grant)));
+  Console::data(fmt::format("built {} of {} edges in {}\n  in      {}\n  limits  {}\n",
+                            piece.report.edges_run, piece.report.edges_total,
+                            human_duration(piece.report.ninja_time), piece.stage.build().string(),
+                            sandbox::to_line(piece.report.grant)));
   return kDone;
 }
 
@@ -41,18 +42,21 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_build(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "build", "Update",
-      {.sentence = "Stage and build a revision, and stop there.",
-       .examples = {{"selfbuild build", "the commit that HEAD names"},
-                    {"selfbuild build --patch fix.patch", "HEAD with a patch on top"}},
-       .changes = "a stage in the cache; no version, no history, nothing that runs",
-       .exits = {kDone, kRefused, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("build", "Update",
+                  {.sentence = "Stage and build a revision, and stop there.",
+                   .examples = {{"selfbuild build", "the commit that HEAD names"},
+                                {"selfbuild build --patch fix.patch", "HEAD with a patch on top"}},
+                   .changes = "a stage in the cache; no version, no history, nothing that runs",
+                   .exits = {kDone, kRefused, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
-  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")->type_name("FILE");
+  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")
+      ->type_name("FILE");
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
-      ->type_name("N")->check(CLI::Range(0, 1024))->capture_default_str();
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   program.add_json_option(command);
 }
 

@@ -1,7 +1,7 @@
 // selfbuild conductor start|stop|status: the daemon that keeps services up.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tool/selfbuild/command.h"
@@ -25,8 +25,8 @@ Result<int> print_status(Program& program, update::ConductorLink& conductor) {
   }
   Console::data(fmt::format("the conductor runs, pid {}\n", status->value("pid", 0)));
   for (const Json& service : status->value("services", Json::array())) {
-    Console::data(fmt::format("  {:<16} {:<9} pid {}\n", service.value("name", ""), service.value("state", ""),
-                              service.value("pid", 0)));
+    Console::data(fmt::format("  {:<16} {:<9} pid {}\n", service.value("name", ""),
+                              service.value("state", ""), service.value("pid", 0)));
   }
   return kDone;
 }
@@ -45,8 +45,9 @@ Result<int> run(Program& program, const Options& options) {
   }
   conductor.close();
   SB_CHECK(conductor.call_once("conductor.stop", {{"services", options.services}}));
-  Console::say(options.services ? "the conductor and its services have stopped"
-                                : "the conductor has stopped; its services run on and are adopted at the next start");
+  Console::say(options.services
+                   ? "the conductor and its services have stopped"
+                   : "the conductor has stopped; its services run on and are adopted at the next start");
   return kDone;
 }
 
@@ -54,14 +55,15 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_conductor(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "conductor", "Keep",
-      {.sentence = "Start, stop or look at the daemon that keeps services up.",
-       .examples = {{"selfbuild conductor start", "in the background; every command that needs it does this by itself"},
-                    {"selfbuild conductor stop --services", "and stop what it keeps up"}},
-       .changes = "the running conductor and worker",
-       .exits = {kDone, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("conductor", "Keep",
+                  {.sentence = "Start, stop or look at the daemon that keeps services up.",
+                   .examples = {{"selfbuild conductor start",
+                                 "in the background; every command that needs it does this by itself"},
+                                {"selfbuild conductor stop --services", "and stop what it keeps up"}},
+                   .changes = "the running conductor and worker",
+                   .exits = {kDone, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   command.require_subcommand(1);
   for (const auto& [name, description] : {std::pair("start", "Start it and the worker, unless they run"),
                                           std::pair("stop", "Stop it; services run on"),
@@ -69,7 +71,8 @@ void add_conductor(Program& program) {
     CLI::App* sub = command.add_subcommand(name, description);
     sub->set_help_flag();
     sub->callback([options, name] { options->chosen = name; });
-    if (name == std::string_view("stop")) sub->add_flag("--services", options->services, "Stop the services, too");
+    if (name == std::string_view("stop"))
+      sub->add_flag("--services", options->services, "Stop the services, too");
   }
   program.add_json_option(command);
 }

@@ -1,6 +1,5 @@
 // selfbuild doctor: what this host can and cannot do, and the command that mends it.
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -17,7 +16,8 @@ using Level = Check::Level;
 sandbox::Envelope test_envelope(Program& program) {
   if (const auto here = program.project()) return here->file.test.envelope;
   const auto plain = project::parse_project_file(
-      "apiVersion: selfbuild/v1\nkind: Project\nmetadata: {name: any}\nspec: {build: {outputs: [any]}}\n", "");
+      "apiVersion: selfbuild/v1\nkind: Project\nmetadata: {name: any}\nspec: {build: {outputs: [any]}}\n",
+      "");
   return plain ? plain->test.envelope : sandbox::Envelope{};
 }
 
@@ -29,7 +29,8 @@ Result<std::vector<Check>> all_checks(Program& program) {
   checks.push_back(check_repository(program.directory()));
   const Result<const os::Home*> home = program.home();
   if (!home) {
-    checks.push_back({"home", Level::missing, one_line(home.error()), "export SELFBUILD_HOME=/a/folder/of/yours"});
+    checks.push_back(
+        {"home", Level::missing, one_line(home.error()), "export SELFBUILD_HOME=/a/folder/of/yours"});
   } else {
     add(check_home(**home));
     checks.push_back(check_conductor(**home));
@@ -45,11 +46,11 @@ std::string page(const std::vector<Check>& checks, const Console& console) {
     const auto style = check.level == Level::ok     ? Console::Style::green
                        : check.level == Level::weak ? Console::Style::yellow
                                                     : Console::Style::red;
-    const std::string label =
-        fmt::format("{}  {:<14}", console.styled(style, fmt::format("{:<7}", to_string(check.level))), check.name);
+    const std::string label = fmt::format(
+        "{}  {:<14}", console.styled(style, fmt::format("{:<7}", to_string(check.level))), check.name);
     text += paragraph(label, check.found, console.columns);
     // Alone on its line and never broken: it is there to be copied.
-    if (!check.mend.empty()) text += fmt::format("           {}\n", check.mend);
+    if (!check.mend.empty()) text += fmt::format("         {}\n", check.mend);
   }
   return text;
 }
@@ -61,23 +62,28 @@ std::string summary(const std::vector<Check>& checks) {
     if (check.level == Level::missing) missing.push_back(check.name);
     if (check.level == Level::weak) weak.push_back(check.name);
   }
-  if (!missing.empty()) return fmt::format("No cycle can run here before this is mended: {}.", join(missing, ", "));
-  if (!weak.empty()) return fmt::format("A cycle can run here. Weaker than it could be: {}.", join(weak, ", "));
+  if (!missing.empty())
+    return fmt::format("No cycle can run here before this is mended: {}.", join(missing, ", "));
+  if (!weak.empty())
+    return fmt::format("A cycle can run here. Weaker than it could be: {}.", join(weak, ", "));
   return "A cycle can run here.";
 }
 
 Json checks_json(const std::vector<Check>& checks, bool can_run) {
   Json list = Json::array();
   for (const Check& check : checks) {
-    list.push_back(
-        {{"name", check.name}, {"level", to_string(check.level)}, {"found", check.found}, {"mend", check.mend}});
+    list.push_back({{"name", check.name},
+                    {"level", to_string(check.level)},
+                    {"found", check.found},
+                    {"mend", check.mend}});
   }
   return {{"can_run_a_cycle", can_run}, {"checks", std::move(list)}};
 }
 
 Result<int> run(Program& program) {
   SB_TRY(const std::vector<Check> checks, all_checks(program));
-  const bool can_run = std::ranges::none_of(checks, [](const Check& check) { return check.level == Level::missing; });
+  const bool can_run =
+      std::ranges::none_of(checks, [](const Check& check) { return check.level == Level::missing; });
   if (program.json()) {
     Console::json(checks_json(checks, can_run));
   } else {
@@ -90,14 +96,15 @@ Result<int> run(Program& program) {
 }  // namespace
 
 void add_doctor(Program& program) {
-  CLI::App& command = program.add(
-      "doctor", "Keep",
-      {.sentence = "Say what this host can and cannot do, and what mends it.",
-       .examples = {{"selfbuild doctor", "ok, weak or missing: a line for each; exit code 4 when no cycle can run"},
-                    {"selfbuild doctor --json", "for a script: .checks[].level"}},
-       .changes = "nothing; it writes and removes a small file and a socket in the state folder",
-       .exits = {kDone, kUsage, kUnavailable}},
-      [&program] { return run(program); });
+  CLI::App& command =
+      program.add("doctor", "Keep",
+                  {.sentence = "Say what this host can and cannot do, and what mends it.",
+                   .examples = {{"selfbuild doctor",
+                                 "ok, weak or missing: a line for each; exit code 4 when no cycle can run"},
+                                {"selfbuild doctor --json", "for a script: .checks[].level"}},
+                   .changes = "nothing; it writes and removes a small file and a socket in the state folder",
+                   .exits = {kDone, kUsage, kUnavailable}},
+                  [&program] { return run(program); });
   program.add_json_option(command);
 }
 

@@ -1,6 +1,6 @@
-// selfbuild explain: tells one cycle from its journal, record by record, then the verdict and what is live now.
+// selfbuild explain: tells one cycle from its journal, record by record, then the verdict and what is live
+// now.
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -25,8 +25,8 @@ bool is_open(const Ending& story) {
 
 std::string heading(const Ending& story) {
   const history::Cycle& cycle = story.cycle;
-  std::string text = fmt::format("{}: {} of {}", history::cycle_name(cycle.id), history::to_string(cycle.kind),
-                                 cycle.project);
+  std::string text = fmt::format("{}: {} of {}", history::cycle_name(cycle.id),
+                                 history::to_string(cycle.kind), cycle.project);
   if (cycle.from_version) text += fmt::format(", {} was live", history::version_name(*cycle.from_version));
   return text + fmt::format(", asked for by {} on {}", cycle.triggered_by, local_time(cycle.started_ms));
 }
@@ -35,12 +35,13 @@ std::string steps(const Ending& story, const Console& console) {
   std::string text;
   for (const history::JournalRecord& record : story.journal) {
     const double seconds = static_cast<double>(record.at_ms - story.journal.front().at_ms) / 1000;
-    const std::string stamp = console.styled(Console::Style::dim, fmt::format("{:>10}", fmt::format("+{:.1f} s", seconds)));
+    const std::string stamp =
+        console.styled(Console::Style::dim, fmt::format("{:>10}", fmt::format("+{:.1f} s", seconds)));
     // The step's name is a column of its own inside the sentence; what it says wraps beside it.
     const std::string said = sentence(record);
     const std::size_t name_width = std::min(said.size(), std::size_t{13});
-    text += paragraph(fmt::format("{}  {:<13}", stamp, trim(said.substr(0, name_width))), said.substr(name_width),
-                      console.columns);
+    text += paragraph(fmt::format("{}  {:<13}", stamp, trim(said.substr(0, name_width))),
+                      said.substr(name_width), console.columns);
   }
   return text;
 }
@@ -50,11 +51,13 @@ std::string verdict(const Ending& story, std::int64_t now, const Console& consol
   const std::string live =
       story.live ? fmt::format("{} is live now.", history::version_name(*story.live)) : "No version is live.";
   if (is_open(story)) {
-    return fmt::format("The cycle is still open, {} after its start. {}\n", age(duration_ms(cycle, now)), live);
+    return fmt::format("The cycle is still open, {} after its start. {}\n", age(duration_ms(cycle, now)),
+                       live);
   }
   const bool good = cycle.status == history::BuildStatus::completed;
-  const auto style = good ? Console::Style::green
-                          : cycle.status == history::BuildStatus::failed ? Console::Style::red : Console::Style::yellow;
+  const auto style = good                                           ? Console::Style::green
+                     : cycle.status == history::BuildStatus::failed ? Console::Style::red
+                                                                    : Console::Style::yellow;
   const std::string why = good ? "" : reason_of(cycle);
   const std::string first = fmt::format("{} after {}", words(history::to_string(cycle.status)),
                                         human_duration(std::chrono::milliseconds(duration_ms(cycle, now))));
@@ -82,7 +85,7 @@ Json story_json(const Ending& story, std::int64_t now) {
 
 Result<int> run(Program& program, const Options& options) {
   SB_TRY(history::Cycle cycle, chosen_cycle(program, options.cycle, options.project));
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(std::vector<history::JournalRecord> journal, past->journal(cycle.id));
   SB_TRY(const std::optional<int> live, update::live_version(*home, cycle.project));
@@ -106,14 +109,14 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_explain(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "explain", "Look",
-      {.sentence = "Tell what happened in one cycle, step by step.",
-       .examples = {{"selfbuild explain c-12", "from its journal, which survives every crash"},
-                    {"selfbuild explain --timings", "the newest cycle, and where its time went"}},
-       .changes = "nothing",
-       .exits = {kDone, kRefused, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("explain", "Look",
+                  {.sentence = "Tell what happened in one cycle, step by step.",
+                   .examples = {{"selfbuild explain c-12", "from its journal, which survives every crash"},
+                                {"selfbuild explain --timings", "the newest cycle, and where its time went"}},
+                   .changes = "nothing",
+                   .exits = {kDone, kRefused, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   command.add_option("CYCLE", options->cycle, "A cycle, like c-12 (default: the newest)")->type_name("");
   command.add_flag("--timings", options->timings, "Add a table of where the time went");
   command.add_option("--project", options->project, "The project (default: the one around this folder)")

@@ -1,8 +1,9 @@
-// selfbuild gc: removes the files of old versions, logs of old cycles and, when asked, the stages. History stays.
-#include <fmt/format.h>
-
+// selfbuild gc: removes the files of old versions, logs of old cycles and, when asked, the stages. History
+// stays.
 #include <algorithm>
 #include <map>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "artifacts/object_store.h"
@@ -37,7 +38,7 @@ struct Garbage {
   std::vector<history::Cycle> cycles;
   std::vector<Folder> version_folders;
   std::vector<Folder> logs;
-  std::map<std::string, Folder> stages;            // by project
+  std::map<std::string, Folder> stages;             // by project
   std::map<std::string, std::string> repositories;  // by project
   artifacts::ObjectStore::Collected objects;
 };
@@ -67,7 +68,8 @@ Status find_in_project(const os::Home& home, history::History& past, const std::
     add(garbage.version_folders, home.version(project, version.number));
     garbage.versions.push_back(version);
   }
-  for (const fs::path& path : leftovers(home.project(project) / "versions", live)) add(garbage.version_folders, path);
+  for (const fs::path& path : leftovers(home.project(project) / "versions", live))
+    add(garbage.version_folders, path);
   for (const history::Cycle& cycle : old_cycles(cycles, versions, old, options.keep)) {
     const std::size_t before = garbage.logs.size();
     add(garbage.logs, home.cycle(cycle.id));
@@ -196,7 +198,9 @@ std::string names_of(const std::vector<history::Version>& versions) {
 }
 
 std::string page(const Garbage& garbage, const Options& options, const Console& console) {
-  Table table({{options.dry_run ? "WOULD GO" : "REMOVED"}, {"COUNT", Table::Align::right}, {"BYTES", Table::Align::right}});
+  Table table({{options.dry_run ? "WOULD GO" : "REMOVED"},
+               {"COUNT", Table::Align::right},
+               {"BYTES", Table::Align::right}});
   const auto row = [&](const char* name, std::size_t count, std::uint64_t bytes) {
     table.add({name, fmt::to_string(count), human_bytes(bytes)});
   };
@@ -205,19 +209,21 @@ std::string page(const Garbage& garbage, const Options& options, const Console& 
   row("logs of cycles", garbage.logs.size(), sum(garbage.logs));
   if (options.stages) row("stages", garbage.stages.size(), stage_bytes(garbage));
   std::string text = table.render(0);
-  if (!garbage.versions.empty()) text += '\n' + paragraph("versions: ", names_of(garbage.versions), console.columns);
+  if (!garbage.versions.empty())
+    text += '\n' + paragraph("versions: ", names_of(garbage.versions), console.columns);
   return text;
 }
 
 Result<int> run(Program& program, const Options& options) {
   SB_TRY(const os::Home* home, program.home());
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   SB_TRY(const std::vector<history::Cycle> open, past->unfinished());
   if (!open.empty()) {
     const std::string name = history::cycle_name(open.front().id);
-    Console::error(make_error(ErrorKind::conflict,
-                              fmt::format("{} of {} is still open: nothing was removed", name, open.front().project),
-                              "selfbuild explain " + name));
+    Console::error(
+        make_error(ErrorKind::conflict,
+                   fmt::format("{} of {} is still open: nothing was removed", name, open.front().project),
+                   "selfbuild explain " + name));
     return kBusy;
   }
   SB_TRY(const std::vector<std::string> projects, past->projects());
@@ -247,9 +253,10 @@ void add_gc(Program& program) {
       {.sentence = "Remove files of old versions and logs of old cycles.",
        .examples = {{"selfbuild gc --dry-run", "what would go"},
                     {"selfbuild gc --keep 3 --stages", "more room; the next build starts from nothing"}},
-       .changes = "Per project the live version, those that a rollback would go to, and the newest N versions stay, "
-                  "with the logs of their cycles and of the newest N. Of others the files, stored objects, logs and "
-                  "refs/selfbuild/cycles/* go. Objects younger than an hour wait for the next time.",
+       .changes =
+           "Per project the live version, those that a rollback would go to, and the newest N versions stay, "
+           "with the logs of their cycles and of the newest N. Of others the files, stored objects, logs and "
+           "refs/selfbuild/cycles/* go. Objects younger than an hour wait for the next time.",
        .exits = {kDone, kUsage, kUnavailable, kBusy}},
       [&program, options] { return run(program, *options); });
   command.add_option("--keep", options->keep, "How many of the newest versions stay")

@@ -20,21 +20,23 @@ Result<int> run(Program& program, const std::string& command) {
   std::vector<std::string> names;
   for (const auto& [name, manual] : program.manuals()) names.push_back(name);
   const auto near = nearest(command, names);
-  return fail(ErrorKind::usage,
-              fmt::format("there is no command {}{}", command, near ? fmt::format("; did you mean {}?", *near) : ""),
-              near ? "selfbuild help " + *near : "selfbuild help");
+  return fail(
+      ErrorKind::usage,
+      fmt::format("there is no command {}{}", command, near ? fmt::format("; did you mean {}?", *near) : ""),
+      near ? "selfbuild help " + *near : "selfbuild help");
 }
 
 }  // namespace
 
 void add_help(Program& program) {
   auto chosen = std::make_shared<std::string>();
-  CLI::App& command = program.add("help", "Help",
-                                  {.sentence = "Show the page of one command, or of all.",
-                                   .examples = {{"selfbuild help update", ""}, {"selfbuild help", "all commands"}},
-                                   .changes = "nothing",
-                                   .exits = {kDone, kUsage}},
-                                  [&program, chosen] { return run(program, *chosen); });
+  CLI::App& command =
+      program.add("help", "Help",
+                  {.sentence = "Show the page of one command, or of all.",
+                   .examples = {{"selfbuild help update", ""}, {"selfbuild help", "all commands"}},
+                   .changes = "nothing",
+                   .exits = {kDone, kUsage}},
+                  [&program, chosen] { return run(program, *chosen); });
   command.add_option("COMMAND", *chosen, "A command, like update")->type_name("");
 }
 

@@ -1,6 +1,5 @@
 // selfbuild history: every attempt, newest first, with its reason.
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -22,15 +21,21 @@ struct Options {
 
 Console::Style style_of(history::BuildStatus status) {
   switch (status) {
-    case history::BuildStatus::completed: return Console::Style::green;
-    case history::BuildStatus::failed: return Console::Style::red;
-    case history::BuildStatus::rolled_back: return Console::Style::yellow;
-    default: return Console::Style::bold;
+    case history::BuildStatus::completed:
+      return Console::Style::green;
+    case history::BuildStatus::failed:
+      return Console::Style::red;
+    case history::BuildStatus::rolled_back:
+      return Console::Style::yellow;
+    default:
+      return Console::Style::bold;
   }
 }
 
-// Only the newest cycle that put the live version into service is marked: the version has others, which ended.
-std::optional<std::int64_t> cycle_of_live(const std::vector<history::Cycle>& cycles, std::optional<int> live) {
+// Only the newest cycle that put the live version into service is marked: the version has others, which
+// ended.
+std::optional<std::int64_t> cycle_of_live(const std::vector<history::Cycle>& cycles,
+                                          std::optional<int> live) {
   for (const history::Cycle& cycle : cycles) {
     if (live && cycle.version == live && cycle.status == history::BuildStatus::completed) return cycle.id;
   }
@@ -69,13 +74,14 @@ std::string table_of(const Program& program, const std::vector<history::Cycle>& 
 
 Result<int> run(Program& program, const Options& options) {
   SB_TRY(const std::string project, program.project_name(options.project));
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(const std::vector<history::Cycle> cycles, past->cycles(project));
   SB_TRY(const std::optional<int> live, update::live_version(*home, project));
   const std::optional<std::int64_t> live_cycle = cycle_of_live(cycles, live);
   const std::size_t shown = std::min(cycles.size(), static_cast<std::size_t>(options.limit));
-  const std::vector<history::Cycle> newest(cycles.begin(), cycles.begin() + static_cast<std::ptrdiff_t>(shown));
+  const std::vector<history::Cycle> newest(cycles.begin(),
+                                           cycles.begin() + static_cast<std::ptrdiff_t>(shown));
   if (program.json()) {
     Json list = Json::array();
     for (const history::Cycle& cycle : newest) {
@@ -104,15 +110,15 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_history(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "history", "Look",
-      {.sentence = "Show every attempt, newest first, and why it ended as it did.",
-       .examples = {{"selfbuild history", "the project around the current folder"},
-                    {"selfbuild history --project hello --limit 100", "from anywhere"},
-                    {"selfbuild history --json", "for a script: .cycles[0].status"}},
-       .changes = "nothing",
-       .exits = {kDone, kRefused, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("history", "Look",
+                  {.sentence = "Show every attempt, newest first, and why it ended as it did.",
+                   .examples = {{"selfbuild history", "the project around the current folder"},
+                                {"selfbuild history --project hello --limit 100", "from anywhere"},
+                                {"selfbuild history --json", "for a script: .cycles[0].status"}},
+                   .changes = "nothing",
+                   .exits = {kDone, kRefused, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   command.add_option("--limit", options->limit, "At most so many attempts")

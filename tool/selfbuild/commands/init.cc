@@ -1,10 +1,11 @@
-// selfbuild init: a new project from a template, or the first selfbuild.yaml of a CMake project. Writes, runs nothing.
+// selfbuild init: a new project from a template, or the first selfbuild.yaml of a CMake project. Writes, runs
+// nothing.
+#include <cerrno>
+#include <vector>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-
-#include <cerrno>
-#include <vector>
 
 #include "base/suggestion.h"
 #include "base/text.h"
@@ -51,8 +52,9 @@ Result<std::vector<NewFile>> from_template(const std::string& wanted, const std:
   if (!files.empty()) return files;
   const std::vector<std::string> known = template_names();
   const auto near = nearest(wanted, known);
-  Error error = make_error(ErrorKind::usage, fmt::format("there is no template {}", wanted),
-                           "selfbuild init --template " + near.value_or(known.empty() ? "service" : known.front()));
+  Error error =
+      make_error(ErrorKind::usage, fmt::format("there is no template {}", wanted),
+                 "selfbuild init --template " + near.value_or(known.empty() ? "service" : known.front()));
   error.expected = join(known, " or ");
   error.found = wanted;
   return fail(std::move(error));
@@ -68,17 +70,19 @@ Result<std::vector<NewFile>> for_existing(const fs::path& root, const std::strin
                 "selfbuild init --template service");
   }
   const std::string presets = os::read_file(root / "CMakePresets.json").value_or(std::string());
-  return std::vector<NewFile>{
-      {.path = std::string(project::kFileName), .text = starter_manifest(name, *lists, presets), .executable = false}};
+  return std::vector<NewFile>{{.path = std::string(project::kFileName),
+                               .text = starter_manifest(name, *lists, presets),
+                               .executable = false}};
 }
 
 // Nothing is overwritten, and nothing written before it is known that nothing would be.
 Status refuse_to_overwrite(const fs::path& root, const std::vector<NewFile>& files) {
   for (const NewFile& file : files) {
-    struct stat there {};
+    struct stat there{};
     if (::lstat((root / file.path).c_str(), &there) != 0) continue;
     const bool project = file.path == fs::path(project::kFileName);
-    return fail(ErrorKind::conflict, fmt::format("{} exists already; nothing was written", (root / file.path).string()),
+    return fail(ErrorKind::conflict,
+                fmt::format("{} exists already; nothing was written", (root / file.path).string()),
                 project ? "selfbuild update" : "selfbuild init --template service NEW-FOLDER");
   }
   return {};
@@ -108,7 +112,7 @@ std::string next_commands(const fs::path& root, const fs::path& here, const std:
   if (!has_repository) text += "  git init -b main\n";
   text += files.size() == 1 && has_repository ? fmt::format("  git add {}\n", files.front().path.string())
                                               : std::string("  git add -A\n");
-  return text + "  git commit -m \"Start with selfbuild\"\n  selfbuild update\n";
+  return text + "  git commit -m \"Start with selfbuild\"\n  selfbuild update";
 }
 
 Result<int> run(Program& program, const Options& options) {
@@ -120,8 +124,9 @@ Result<int> run(Program& program, const Options& options) {
     return fail(ErrorKind::usage, fmt::format("the name {} {}", name, wrong),
                 "selfbuild init --name " + name_from(name));
   }
-  SB_TRY(const std::vector<NewFile> files, options.template_name.empty() ? for_existing(root, name)
-                                                                        : from_template(options.template_name, name));
+  SB_TRY(const std::vector<NewFile> files, options.template_name.empty()
+                                               ? for_existing(root, name)
+                                               : from_template(options.template_name, name));
   SB_CHECK(refuse_to_overwrite(root, files));
   for (const NewFile& file : files) {
     SB_CHECK(write_new(root / file.path, file));
@@ -138,7 +143,8 @@ void add_init(Program& program) {
   CLI::App& command = program.add(
       "init", "Update",
       {.sentence = "Start a project from a template, or write its selfbuild.yaml.",
-       .examples = {{"selfbuild init --template service hello", "a small HTTP service in the new folder hello"},
+       .examples = {{"selfbuild init --template service hello",
+                     "a small HTTP service in the new folder hello"},
                     {"selfbuild init --template tool --name greet", "a command-line tool in this folder"},
                     {"selfbuild init", "in a folder with a CMakeLists.txt: a commented selfbuild.yaml"}},
        .changes = "the new files, which it lists; nothing is overwritten and nothing is run",
@@ -146,7 +152,8 @@ void add_init(Program& program) {
       [&program, options] { return run(program, *options); });
   command.add_option("DIR", options->directory, "The folder (default: this one)")->type_name("");
   command.add_option("--template", options->template_name, "What to start from")->type_name("service|tool");
-  command.add_option("--name", options->name, "The project's name (default: the folder's)")->type_name("NAME");
+  command.add_option("--name", options->name, "The project's name (default: the folder's)")
+      ->type_name("NAME");
 }
 
 }  // namespace sb::tool

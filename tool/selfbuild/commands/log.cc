@@ -1,6 +1,5 @@
 // selfbuild log: everything that CMake, Ninja, the tests and the candidate printed in one cycle.
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "os/file_system.h"
@@ -24,7 +23,8 @@ Result<int> run(Program& program, const Options& options) {
   const Result<std::string> text = os::read_file(path);
   if (!text) {
     if (text.error().kind != ErrorKind::not_found) return fail(text.error());
-    return fail(ErrorKind::not_found, fmt::format("{} has no log: it printed nothing, or gc removed it", name),
+    return fail(ErrorKind::not_found,
+                fmt::format("{} has no log: it printed nothing, or gc removed it", name),
                 "selfbuild explain " + name);
   }
   if (program.json()) {
@@ -41,15 +41,15 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_log(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "log", "Look",
-      {.sentence = "Print what CMake, Ninja, tests and candidate said in one cycle.",
-       .examples = {{"selfbuild log", "the newest cycle"},
-                    {"selfbuild log c-12 | less", "a certain one"},
-                    {"selfbuild log --failed", "the newest that failed or was rolled back"}},
-       .changes = "nothing",
-       .exits = {kDone, kRefused, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("log", "Look",
+                  {.sentence = "Print what CMake, Ninja, tests and candidate said in one cycle.",
+                   .examples = {{"selfbuild log", "the newest cycle"},
+                                {"selfbuild log c-12 | less", "a certain one"},
+                                {"selfbuild log --failed", "the newest that failed or was rolled back"}},
+                   .changes = "nothing",
+                   .exits = {kDone, kRefused, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   CLI::Option* cycle =
       command.add_option("CYCLE", options->cycle, "A cycle, like c-12 (default: the newest)")->type_name("");
   command.add_flag("--failed", options->failed, "The newest that failed or was rolled back")->excludes(cycle);

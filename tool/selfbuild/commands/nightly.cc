@@ -1,10 +1,10 @@
 // selfbuild nightly: what cron calls. New commits on the branch make one cycle; everything else is quiet.
+#include <memory>
+
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-
-#include <memory>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
 
 #include "base/text.h"
 #include "tool/selfbuild/follow.h"
@@ -15,7 +15,7 @@ namespace {
 
 using history::History;
 
-constexpr std::int64_t kFirstPauseMs = 3'600'000;      // after one failure: an hour; doubled by each further one
+constexpr std::int64_t kFirstPauseMs = 3'600'000;  // after one failure: an hour; doubled by each further one
 constexpr std::int64_t kLongestPauseMs = 7 * 86'400'000LL;
 
 struct Options {
@@ -57,7 +57,8 @@ Result<int> run(Program& program, const Options& options) {
   if (!held) return quiet(program, kBusy, "busy", "another nightly is running");
   SB_TRY(const std::vector<history::Cycle> open, past->unfinished());
   if (!open.empty()) {
-    return quiet(program, kBusy, "busy", fmt::format("another cycle is running: {}", history::cycle_name(open.front().id)));
+    return quiet(program, kBusy, "busy",
+                 fmt::format("another cycle is running: {}", history::cycle_name(open.front().id)));
   }
   SB_TRY(const Program::Project here, program.project());
   std::string branch = !options.branch.empty() ? options.branch : here.file.branch;
@@ -74,9 +75,10 @@ Result<int> run(Program& program, const Options& options) {
   }
   SB_TRY(const History::Backoff backoff, past->backoff(subject.project.name));
   if (!options.now && backoff.not_before_ms > program.clock().unix_ms()) {
-    return quiet(program, kDone, "waiting",
-                 fmt::format("waiting until {} after {} failure{} in a row; selfbuild nightly --now tries at once",
-                             iso_time(backoff.not_before_ms), backoff.failures, backoff.failures == 1 ? "" : "s"));
+    return quiet(
+        program, kDone, "waiting",
+        fmt::format("waiting until {} after {} failure{} in a row; selfbuild nightly --now tries at once",
+                    iso_time(backoff.not_before_ms), backoff.failures, backoff.failures == 1 ? "" : "s"));
   }
   SB_TRY(const std::int64_t cycle, submit_update(program, subject, {}, 0, "nightly"));
   SB_TRY(const int code, follow(program, cycle, {}));
@@ -91,12 +93,16 @@ void add_nightly(Program& program) {
   CLI::App& command = program.add(
       "nightly", "Update",
       {.sentence = "Update when the branch has a commit that was never tried; for cron and timers.",
-       .examples = {{"selfbuild -C /srv/hello nightly", "one cycle for what is new on the branch, else nothing"},
+       .examples = {{"selfbuild -C /srv/hello nightly",
+                     "one cycle for what is new on the branch, else nothing"},
                     {"17 3 * * * selfbuild -C /srv/hello nightly", "the line in your crontab"}},
        .changes = "what selfbuild update changes, and the pause after failures (1 h, 2 h, 4 h … 7 days)",
        .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kBusy}},
       [&program, options] { return run(program, *options); });
-  command.add_option("--branch", options->branch, "The branch (default: that of selfbuild.yaml, else that of HEAD)")->type_name("NAME");
+  command
+      .add_option("--branch", options->branch,
+                  "The branch (default: that of selfbuild.yaml, else that of HEAD)")
+      ->type_name("NAME");
   command.add_flag("--now", options->now, "Do not wait out the pause after failures");
   program.add_json_option(command);
 }

@@ -1,7 +1,7 @@
 // selfbuild promote: make a version live that is built and tested already.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "tool/selfbuild/version_change.h"
 
@@ -24,7 +24,8 @@ Result<history::Version> choose(Program& program, const Options& options) {
   }
   SB_TRY(const std::vector<history::Version> versions, past->versions(project));
   for (const history::Version& version : versions) {
-    if (version.state == history::VersionState::candidate || version.state == history::VersionState::known_good) {
+    if (version.state == history::VersionState::candidate ||
+        version.state == history::VersionState::known_good) {
       return version;
     }
   }
@@ -33,7 +34,8 @@ Result<history::Version> choose(Program& program, const Options& options) {
 
 Result<int> run(Program& program, const Options& options) {
   SB_TRY(const history::Version version, choose(program, options));
-  const bool bad = version.state == history::VersionState::rejected || version.state == history::VersionState::rolled_back;
+  const bool bad =
+      version.state == history::VersionState::rejected || version.state == history::VersionState::rolled_back;
   if (bad && !options.force) {
     const std::string name = history::version_name(version.number);
     return fail(ErrorKind::refused,
@@ -55,7 +57,8 @@ void add_promote(Program& program) {
        .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
       [&program, options] { return run(program, *options); });
   command.add_option("VERSION", options->version, "The version, like v3 (default: the newest good one)");
-  command.add_option("--project", options->project, "The project (default: the one around this folder)")->type_name("NAME");
+  command.add_option("--project", options->project, "The project (default: the one around this folder)")
+      ->type_name("NAME");
   command.add_flag("--force", options->force, "Also a version that was rejected or rolled back before");
   program.add_json_option(command);
 }

@@ -1,7 +1,7 @@
 // selfbuild rollback: go back to the version that was live before, or to an older one.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "tool/selfbuild/version_change.h"
 #include "update/live.h"
@@ -19,7 +19,8 @@ Result<history::Version> version_before(Program& program, const std::string& pro
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(history::History * past, program.history());
   SB_TRY(const std::optional<int> live, update::live_version(*home, project));
-  if (!live) return fail(ErrorKind::not_found, fmt::format("{} has no live version", project), "selfbuild update");
+  if (!live)
+    return fail(ErrorKind::not_found, fmt::format("{} has no live version", project), "selfbuild update");
   SB_TRY(const std::vector<history::Cycle> cycles, past->cycles(project));
   for (const history::Cycle& cycle : cycles) {
     const bool made_it_live = cycle.status == history::BuildStatus::completed && cycle.version == live;
@@ -43,8 +44,10 @@ Result<int> run(Program& program, const Options& options) {
   SB_TRY(const history::Version version, past->version(project, number));
   if (version.state != history::VersionState::known_good) {
     const std::string name = history::version_name(number);
-    return fail(ErrorKind::refused, fmt::format("{} was never good in service: it is {}", name, history::to_string(version.state)),
-                "selfbuild promote " + name);
+    return fail(
+        ErrorKind::refused,
+        fmt::format("{} was never good in service: it is {}", name, history::to_string(version.state)),
+        "selfbuild promote " + name);
   }
   return change_version(program, version, history::CycleKind::rollback);
 }
@@ -61,7 +64,8 @@ void add_rollback(Program& program) {
        .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
       [&program, options] { return run(program, *options); });
   command.add_option("VERSION", options->version, "The version, like v1 (default: the one before)");
-  command.add_option("--project", options->project, "The project (default: the one around this folder)")->type_name("NAME");
+  command.add_option("--project", options->project, "The project (default: the one around this folder)")
+      ->type_name("NAME");
   program.add_json_option(command);
 }
 

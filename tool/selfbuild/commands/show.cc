@@ -1,6 +1,5 @@
 // selfbuild show: what one version is made of, where it comes from, and what became of it.
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -23,8 +22,10 @@ std::string next_command(const history::Version& version, bool live, bool has_li
   const std::string name = history::version_name(version.number);
   switch (version.state) {
     case history::VersionState::rejected:
-    case history::VersionState::rolled_back: return "selfbuild explain " + history::cycle_name(version.cycle);
-    default: break;
+    case history::VersionState::rolled_back:
+      return "selfbuild explain " + history::cycle_name(version.cycle);
+    default:
+      break;
   }
   if (live) return "selfbuild history";
   if (version.outputs.empty()) return "selfbuild update " + version.commit;
@@ -44,9 +45,10 @@ std::string options_line(const std::string& options) {
 }
 
 std::string page(const history::Version& version, bool live, const Console& console) {
-  std::string text = fmt::format(
-      "{} {}: {}{}\n", version.project, console.styled(Console::Style::bold, history::version_name(version.number)),
-      live ? console.styled(Console::Style::green, "live") + ", " : "", words(history::to_string(version.state)));
+  std::string text = fmt::format("{} {}: {}{}\n", version.project,
+                                 console.styled(Console::Style::bold, history::version_name(version.number)),
+                                 live ? console.styled(Console::Style::green, "live") + ", " : "",
+                                 words(history::to_string(version.state)));
   const auto row = [&](std::string_view label, const std::string& value) {
     if (!value.empty()) text += paragraph(fmt::format("  {:<10}", label), value, console.columns);
   };
@@ -78,7 +80,7 @@ Result<int> run(Program& program, const Options& options) {
   }
   const int number = *parsed;
   SB_TRY(const std::string project, program.project_name(options.project));
-  SB_TRY(history::History* past, program.history());
+  SB_TRY(history::History * past, program.history());
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(const history::Version version, past->version(project, number));
   SB_TRY(const std::optional<int> live_number, update::live_version(*home, project));
@@ -100,14 +102,14 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_show(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "show", "Look",
-      {.sentence = "Show one version: its files, where it comes from, and its fate.",
-       .examples = {{"selfbuild show v3", "version 3 of the project around the current folder"},
-                    {"selfbuild show v3 --json", "for a script: .digest, .outputs[].sha256"}},
-       .changes = "nothing",
-       .exits = {kDone, kRefused, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("show", "Look",
+                  {.sentence = "Show one version: its files, where it comes from, and its fate.",
+                   .examples = {{"selfbuild show v3", "version 3 of the project around the current folder"},
+                                {"selfbuild show v3 --json", "for a script: .digest, .outputs[].sha256"}},
+                   .changes = "nothing",
+                   .exits = {kDone, kRefused, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   command.add_option("VERSION", options->version, "A version, like v3")->required()->type_name("");
   command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");

@@ -1,11 +1,11 @@
 // selfbuild status: what is running now, and what is being done about it.
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <ctime>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "tool/selfbuild/command.h"
@@ -45,7 +45,8 @@ int terminal_rows() {
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row : 24;
 }
 
-// Rewrites in place: every line clears what stood behind it, and the end clears what stood below; nothing flickers.
+// Rewrites in place: every line clears what stood behind it, and the end clears what stood below; nothing
+// flickers.
 void redraw(std::string_view screen) {
   std::string text = "\x1b[H";
   int rows = terminal_rows();
@@ -64,7 +65,10 @@ Result<int> watch_terminal(Program& program) {
     const Console console = Console::detect();  // the window may have another size by now
     const std::int64_t now = program.clock().unix_ms();
     redraw(overview_screen(overview, console, now));
-    if (signals.came()) return kInterrupted;
+    if (signals.came()) {
+      Console::data("\n");  // the shell goes on below
+      return kInterrupted;
+    }
   }
 }
 
@@ -81,7 +85,9 @@ Result<int> watch_pipe(Program& program) {
 }
 
 Result<int> run(Program& program, bool watch) {
-  if (watch) return program.console().out_is_terminal && !program.json() ? watch_terminal(program) : watch_pipe(program);
+  if (watch)
+    return program.console().out_is_terminal && !program.json() ? watch_terminal(program)
+                                                                : watch_pipe(program);
   SB_TRY(const Overview overview, look(program));
   if (program.json()) {
     Console::json(overview_json(overview));

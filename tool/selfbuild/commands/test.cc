@@ -1,7 +1,7 @@
 // selfbuild test: stage, build and test a revision, and stop there.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "testrun/examiner.h"
@@ -42,7 +42,8 @@ Result<int> run(Program& program, const Options& options) {
     for (const testrun::FailedTest& failure : verdict.failures) {
       Console::data(fmt::format("\n{}\n{}\n", failure.name, failure.output));
     }
-    if (!verdict.passed) Console::data(fmt::format("\n{}\n\nnext:\n  less {}\n", verdict.reason, piece.log.string()));
+    if (!verdict.passed)
+      Console::data(fmt::format("\n{}\n\nnext:\n  less {}\n", verdict.reason, piece.log.string()));
   }
   return verdict.passed ? kDone : kRefused;
 }
@@ -51,18 +52,21 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_test(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "test", "Update",
-      {.sentence = "Stage, build and test a revision, and stop there.",
-       .examples = {{"selfbuild test", "the commit that HEAD names"},
-                    {"selfbuild test --patch fix.patch", "HEAD with a patch on top"}},
-       .changes = "a stage in the cache; no version, no history, nothing that runs",
-       .exits = {kDone, kRefused, kUsage, kUnavailable}},
-      [&program, options] { return run(program, *options); });
+  CLI::App& command =
+      program.add("test", "Update",
+                  {.sentence = "Stage, build and test a revision, and stop there.",
+                   .examples = {{"selfbuild test", "the commit that HEAD names"},
+                                {"selfbuild test --patch fix.patch", "HEAD with a patch on top"}},
+                   .changes = "a stage in the cache; no version, no history, nothing that runs",
+                   .exits = {kDone, kRefused, kUsage, kUnavailable}},
+                  [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to test")->capture_default_str();
-  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")->type_name("FILE");
+  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")
+      ->type_name("FILE");
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
-      ->type_name("N")->check(CLI::Range(0, 1024))->capture_default_str();
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   program.add_json_option(command);
 }
 

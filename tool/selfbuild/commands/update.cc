@@ -1,7 +1,7 @@
 // selfbuild update: stage, build, test, probe, swap, verify; or say why not.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tool/selfbuild/follow.h"
@@ -24,8 +24,8 @@ std::string swap_word(const supervise::ServiceSpec& service) {
   return service.swap == supervise::SwapMode::overlap ? "overlap" : "drain-first";
 }
 
-// What would be done, without doing it: the patch is applied in the object database, under a reference that goes
-// away again.
+// What would be done, without doing it: the patch is applied in the object database, under a reference that
+// goes away again.
 Result<int> show_plan(Program& program, Subject& subject, const std::optional<PatchFile>& patch) {
   constexpr std::int64_t kNoCycle = 0;
   staging::Source source = subject.source;
@@ -59,7 +59,8 @@ Result<int> show_plan(Program& program, Subject& subject, const std::optional<Pa
   }
   Console::data(fmt::format("Nothing was changed. An update of {} would\n", subject.project.name));
   if (known) {
-    Console::data(fmt::format("  build nothing: this tree is {} already\n", history::version_name(known->number)));
+    Console::data(
+        fmt::format("  build nothing: this tree is {} already\n", history::version_name(known->number)));
     return kDone;
   }
   Console::data(fmt::format("  stage     {:.10} {}{}\n", subject.source.commit, subject.source.summary,
@@ -98,14 +99,18 @@ void add_update(Program& program) {
       {.sentence = "Build a revision, prove it, put it into service, and go back when it was wrong.",
        .examples = {{"selfbuild update", "the commit that HEAD names"},
                     {"selfbuild update v2.1", "any revision that git understands"},
-                    {"selfbuild update --patch fix.patch", "HEAD with a patch on top (git diff or git format-patch)"},
-                    {"selfbuild update --detach", "print the cycle and return; watch it with selfbuild status --watch"}},
-       .changes = "a stage in the cache, refs/selfbuild/ in the repository, a version in the store, the pointer; never "
+                    {"selfbuild update --patch fix.patch",
+                     "HEAD with a patch on top (git diff or git format-patch)"},
+                    {"selfbuild update --detach",
+                     "print the cycle and return; watch it with selfbuild status --watch"}},
+       .changes = "a stage in the cache, refs/selfbuild/ in the repository, a version in the store, the "
+                  "pointer; never "
                   "your checkout, index or branches",
        .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
       [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
-  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")->type_name("FILE");
+  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")
+      ->type_name("FILE");
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
