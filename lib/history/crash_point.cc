@@ -1,9 +1,9 @@
 #include "history/crash_point.h"
 
+#include <cerrno>  // program_invocation_short_name, a GNU extension
 #include <csignal>
 #include <string>
 
-#include <errno.h>  // program_invocation_short_name
 #include <fcntl.h>
 #include <unistd.h>
 

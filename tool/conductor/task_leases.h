@@ -24,7 +24,7 @@ class TaskLeases {
 
  private:
   struct Waiting {
-    rpc::ConnectionId connection;
+    rpc::ConnectionId connection = 0;
     rpc::Reply reply;
   };
   void release(rpc::ConnectionId connection);

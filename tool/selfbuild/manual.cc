@@ -54,10 +54,13 @@ std::string entry(int indent, const std::string& word, const std::string& meanin
 
 // Positionals first, --help last.
 std::vector<const CLI::Option*> in_reading_order(const CLI::App& command) {
-  std::vector<const CLI::Option*> options = command.get_options();
-  std::ranges::stable_sort(options, {}, [](const CLI::Option* option) {
-    return !option->nonpositional() ? 0 : option->check_lname("help") ? 2 : 1;
-  });
+  std::vector<const CLI::Option*> options;
+  for (const int place : {0, 1, 2}) {
+    for (const CLI::Option* option : command.get_options()) {
+      const int own = !option->nonpositional() ? 0 : option->check_lname("help") ? 2 : 1;
+      if (own == place) options.push_back(option);
+    }
+  }
   return options;
 }
 

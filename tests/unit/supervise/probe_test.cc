@@ -27,15 +27,16 @@ using ::testing::HasSubstr;
 // Answers every request on a socket with one text until it is destroyed.
 class Answering {
  public:
-  Answering(int listener, std::string answer)
-      : thread_([this, listener, answer = std::move(answer)] {
+  // `request`: gets the last request; to be read after destruction.
+  Answering(int listener, std::string answer, std::string* request = nullptr)
+      : thread_([this, listener, request, answer = std::move(answer)] {
           while (!stop_) {
             pollfd wait{.fd = listener, .events = POLLIN, .revents = 0};
             if (::poll(&wait, 1, 10) <= 0) continue;
             const UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-            std::array<char, 4096> request{};
-            if (::recv(connection.get(), request.data(), request.size(), 0) <= 0) continue;
-            last_request = request.data();
+            std::array<char, 4096> text{};
+            if (::recv(connection.get(), text.data(), text.size() - 1, 0) <= 0) continue;
+            if (request != nullptr) *request = text.data();
             ::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
           }
         }) {}
@@ -43,7 +44,6 @@ class Answering {
     stop_ = true;
     thread_.join();
   }
-  std::string last_request;  // to be read after destruction, or after an answer
 
  private:
   std::atomic<bool> stop_ = false;
@@ -89,9 +89,13 @@ TEST(BindSocket, says_conflict_when_the_address_is_taken) {
 TEST(Probe, http_is_good_for_2xx_and_3xx) {
   const std::vector<BoundSocket> sockets = bound("127.0.0.1:0");
   for (const char* status : {"200 OK", "204 No Content", "302 Found"}) {
-    Answering server(sockets.front().fd.get(), std::string("HTTP/1.0 ") + status + "\r\n\r\n");
-    EXPECT_TRUE(probe_once(http("web"), sockets, "/").has_value()) << status;
-    EXPECT_THAT(server.last_request, HasSubstr("GET /health HTTP/1."));
+    std::string request;
+    {
+      const Answering server(sockets.front().fd.get(), std::string("HTTP/1.0 ") + status + "\r\n\r\n",
+                             &request);
+      EXPECT_TRUE(probe_once(http("web"), sockets, "/").has_value()) << status;
+    }
+    EXPECT_THAT(request, HasSubstr("GET /health HTTP/1."));
   }
 }
 
