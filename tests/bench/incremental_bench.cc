@@ -74,7 +74,8 @@ int run(int argc, char** argv) {
                                        host.scratch(), host.environment));
   fmt::print(stderr, "building the first version and the warm folder …\n");
   must("selfbuild update", host.selfbuild({"update"}));
-  const WarmFolder warm(host, {"selfbuild", "unit_tests"});
+  const WarmFolder warm(
+      host, {"selfbuild", "unit_base", "unit_artifacts", "unit_history", "unit_update", "unit_tool"});
 
   Records records("incremental");
   for (const char* file : {"lib/update/live.cc", "lib/history/types.cc", "tool/selfbuild/screen.cc"}) {

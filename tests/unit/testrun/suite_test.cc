@@ -20,9 +20,10 @@ class Suite : public ::testing::Test {
   void project(const std::string& tests) {
     sb::tests::write(source() / "CMakeLists.txt",
                      "cmake_minimum_required(VERSION 3.25)\nproject(x NONE)\nenable_testing()\n" + tests);
-    const sandbox::Command configure{.argv = {"cmake", "-S", source().string(), "-B", build().string()},
-                                     .environment = sandbox::clean_environment(folder_.path().string()),
-                                     .directory = folder_.path().string()};
+    const sandbox::Command configure{
+        .argv = {"cmake", "-G", "Ninja", "-S", source().string(), "-B", build().string()},
+        .environment = sandbox::clean_environment(folder_.path().string()),
+        .directory = folder_.path().string()};
     std::string output;
     ASSERT_OK(const sandbox::Report report,
               sandbox::run(configure, envelope_, [&](std::string_view piece) { output += piece; }));

@@ -153,6 +153,7 @@ Status remove(const os::Home& home, history::History& past, Garbage& garbage) {
   SB_CHECK(clear_stages(garbage));
   SB_TRY(const std::vector<artifacts::ObjectId> referenced, past.referenced_objects());
   std::vector<std::string> kept;
+  kept.reserve(referenced.size());
   for (const artifacts::ObjectId& id : referenced) kept.push_back(id.to_string());
   std::ranges::sort(kept);
   os::RealFileSystem files;
@@ -191,6 +192,7 @@ Json garbage_json(const Garbage& garbage, const Options& options) {
 
 std::string names_of(const std::vector<history::Version>& versions) {
   std::vector<std::string> names;
+  names.reserve(versions.size());
   for (const history::Version& version : versions) {
     names.push_back(fmt::format("{} {}", version.project, history::version_name(version.number)));
   }

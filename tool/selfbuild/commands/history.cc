@@ -53,7 +53,9 @@ std::string table_of(const Program& program, const std::vector<history::Cycle>& 
   Table table(std::move(columns));
   for (const history::Cycle& cycle : cycles) {
     std::string version = cycle.version ? history::version_name(*cycle.version) : "-";
-    if (cycle.id == live_cycle) version = console.styled(Console::Style::bold, version + " live");
+    if (cycle.id == live_cycle) {
+      version = console.styled(Console::Style::bold, fmt::format("{} live", version));
+    }
     std::vector<std::string> cells = {
         history::cycle_name(cycle.id),
         short_time(cycle.started_ms, now),
