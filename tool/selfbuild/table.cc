@@ -63,6 +63,7 @@ void Table::add(std::vector<std::string> cells, std::string note) {
 
 std::string Table::render(int columns) const {
   std::vector<int> widths;
+  widths.reserve(columns_.size());
   for (const Column& column : columns_) widths.push_back(width_of(column.heading));
   for (const Row& row : rows_) {
     for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], width_of(row.cells[i]));
@@ -108,8 +109,11 @@ std::string paragraph(std::string_view first, std::string_view text, int columns
   const int indent = width_of(first);
   std::string result;
   for (const std::string& line : wrapped(text, std::max(20, columns - indent))) {
-    result += result.empty() ? std::string(first) : std::string(static_cast<std::size_t>(indent), ' ');
-    result = without_trailing_blanks(result + line) + '\n';
+    std::string whole =
+        result.empty() ? std::string(first) : std::string(static_cast<std::size_t>(indent), ' ');
+    whole += line;
+    result += without_trailing_blanks(std::move(whole));
+    result += '\n';
   }
   return result;
 }
