@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "os/process.h"
+
 namespace sb::sandbox {
 namespace {
 
@@ -72,7 +74,7 @@ void run_command(const InitPlan& plan, pid_t init) {
       give_up(plan, StartNote::Kind::limits);
     }
   }
-  ::execve(plan.program, plan.argv, plan.environment);
+  os::execute(plan.program, plan.argv, plan.environment);
   give_up(plan, StartNote::Kind::program);
 }
 

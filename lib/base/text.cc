@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/chrono.h>
@@ -32,6 +33,10 @@ Result<std::uint64_t> parse_with_unit(std::string_view text, std::string_view ki
     return number * unit.factor;
   }
   return wrong();
+}
+
+bool continues_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
 }
 
 }  // namespace
@@ -101,6 +106,19 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
 
 std::string iso_time(std::int64_t unix_ms) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(unix_ms / 1000)));
+}
+
+std::string cut_to_columns(std::string_view text, int columns) {
+  std::string cut;
+  int used = 0;
+  const auto width = std::ranges::count_if(text, [](char c) { return !continues_character(c); });
+  const bool whole = width <= columns;
+  for (const char c : text) {
+    if (!continues_character(c) && ++used > (whole ? columns : columns - 1)) break;
+    cut += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+  }
+  if (!whole && columns > 0) cut += "…";
+  return cut;
 }
 
 }  // namespace sb

@@ -17,6 +17,10 @@ namespace sb {
 // The last n lines of text, for a log excerpt.
 [[nodiscard]] std::string last_lines(std::string_view text, std::size_t n);
 
+// Cuts a text in UTF-8 to at most `columns` characters, "…" standing for what was cut; counts a character as
+// one column. Control characters become "?": what a file is named must not move the cursor.
+[[nodiscard]] std::string cut_to_columns(std::string_view text, int columns);
+
 // "1.5 s", "12 ms", "2 min 05 s"; sizes in binary units: "1.5 MiB".
 [[nodiscard]] std::string human_duration(std::chrono::milliseconds duration);
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace sb::build {
 namespace {
 
@@ -18,25 +20,7 @@ bool no_color() {
   return value != nullptr && *value != '\0';
 }
 
-bool continues_character(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
-}
-
 }  // namespace
-
-std::string cut_to_columns(std::string_view text, int columns) {
-  std::string cut;
-  int used = 0;
-  const auto width = std::ranges::count_if(text, [](char c) { return !continues_character(c); });
-  const bool whole = width <= columns;
-  for (const char c : text) {
-    if (!continues_character(c) && ++used > (whole ? columns : columns - 1)) break;
-    // Control characters in a file's name must not move the cursor.
-    cut += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
-  }
-  if (!whole && columns > 0) cut += "…";
-  return cut;
-}
 
 ProgressLine::ProgressLine(std::FILE* out, bool terminal, int columns)
     : out_(out),

@@ -39,8 +39,4 @@ class ProgressLine {
   int tenths_ = 0;        // plain: the last multiple of 10% that was written
 };
 
-// Cuts a text in UTF-8 to at most `columns` characters, "…" standing for what was cut; counts a character as
-// one column.
-[[nodiscard]] std::string cut_to_columns(std::string_view text, int columns);
-
 }  // namespace sb::build

@@ -66,6 +66,7 @@ class History {
   [[nodiscard]] Result<Version> version(const std::string& project,
                                         int number);  // not_found names the newest
   [[nodiscard]] Result<std::vector<Version>> versions(const std::string& project);  // newest first
+  // The newest that still has its outputs: one that gc emptied is no answer.
   [[nodiscard]] Result<std::optional<Version>> version_of_tree(const std::string& project,
                                                                const std::string& tree);
   [[nodiscard]] Status set_version_state(const std::string& project, int number, VersionState state,

@@ -133,7 +133,9 @@ Result<std::vector<Version>> History::versions(const std::string& project) {
 Result<std::optional<Version>> History::version_of_tree(const std::string& project, const std::string& tree) {
   SB_TRY(sqlite::Statement row,
          database_.prepare(
-             "SELECT number FROM version WHERE project=?1 AND tree=?2 ORDER BY number DESC LIMIT 1"));
+             "SELECT number FROM version AS v WHERE project=?1 AND tree=?2 AND EXISTS (SELECT 1 FROM"
+             " version_output AS o WHERE o.project=v.project AND o.number=v.number)"
+             " ORDER BY number DESC LIMIT 1"));
   SB_TRY(const bool found, row.bind(1, project).bind(2, tree).step());
   if (!found) return std::nullopt;
   SB_TRY(Version newest, version(project, static_cast<int>(row.integer(0))));

@@ -126,12 +126,23 @@ bool arrange_descriptors(const SpawnSpec& spec, int& error_pipe) {
   if (!arrange_descriptors(spec, error_pipe)) give_up(errno);
   if (!prepared.directory.empty() && ::chdir(prepared.directory.c_str()) != 0) give_up(errno);
   if (!spec.sockets.empty()) write_listen_pid(prepared.listen_pid);
-  ::execve(prepared.program.c_str(), prepared.argv.data(), prepared.environment.data());
+  execute(prepared.program.c_str(), prepared.argv.data(), prepared.environment.data());
   give_up(errno);
   ::_exit(127);
 }
 
 }  // namespace
+
+void execute(const char* program, char* const argv[], char* const environment[]) {
+  constexpr int kTries = 100;
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 10'000'000};
+  for (int i = 0; i < kTries; ++i) {
+    ::execve(program, argv, environment);
+    if (errno != ETXTBSY) return;
+    ::nanosleep(&kPause, nullptr);
+  }
+  errno = ETXTBSY;
+}
 
 Result<Process> spawn(const SpawnSpec& spec) {
   SB_TRY(Prepared prepared, prepare(spec));
@@ -216,6 +227,15 @@ void send_signal(const Process& process, int signal, bool whole_group) {
 std::string environment_variable(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here calls setenv
   return value == nullptr ? "" : value;
+}
+
+std::vector<std::string> environment_of(std::span<const char* const> names) {
+  std::vector<std::string> variables;
+  for (const char* name : names) {
+    const std::string value = environment_variable(name);
+    if (!value.empty()) variables.push_back(fmt::format("{}={}", name, value));
+  }
+  return variables;
 }
 
 fs::path own_executable() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,11 @@ struct Process {
 // Errors (file missing, not executable, …) are reported here, not by a child that exits 127. Thread-safe.
 [[nodiscard]] Result<Process> spawn(const SpawnSpec& spec);
 
+// execve(2), again for up to a second while the file is busy (ETXTBSY): another thread of the process that
+// wrote it may have forked in between, and its child holds the writer's descriptor until it calls exec
+// itself. Returns only on failure, with errno. Async-signal-safe.
+void execute(const char* program, char* const argv[], char* const environment[]);
+
 // The running process with this pid and start time, or nothing when it has gone.
 [[nodiscard]] std::optional<Process> adopt(pid_t pid, std::uint64_t start_ticks);
 [[nodiscard]] std::optional<std::uint64_t> start_ticks_of(pid_t pid);
@@ -57,6 +63,8 @@ void send_signal(const Process& process, int signal, bool whole_group = false);
 
 // The value of NAME in this process's environment, or empty.
 [[nodiscard]] std::string environment_variable(const char* name);
+// "NAME=value" for each of these that is set here and not empty: for SpawnSpec::environment.
+[[nodiscard]] std::vector<std::string> environment_of(std::span<const char* const> names);
 // The path of the running program.
 [[nodiscard]] std::filesystem::path own_executable();
 

@@ -1,5 +1,7 @@
 #include "update/conductor_link.h"
 
+#include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include <fcntl.h>
@@ -7,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "history/crash_point.h"
 #include "os/file_system.h"
 #include "os/process.h"
 
@@ -22,14 +25,12 @@ constexpr milliseconds kRetryPause{20};
 constexpr int kMaxAttempts = 20;
 
 // What the conductor, and through it every service, may know of the caller's environment.
+constexpr const char* kPassed[] = {"HOME",   "USER",           "LANG",           "PATH",
+                                   "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"};
+
 std::vector<std::string> passed_environment() {
-  std::vector<std::string> environment;
-  for (const char* name :
-       {"HOME", "USER", "LANG", "PATH", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
-        "SELFBUILD_CRASH_AFTER", "SELFBUILD_CRASH_ONCE", "SELFBUILD_CRASH_IN"}) {
-    const std::string value = os::environment_variable(name);
-    if (!value.empty()) environment.push_back(fmt::format("{}={}", name, value));
-  }
+  std::vector<std::string> environment = os::environment_of(kPassed);
+  std::ranges::move(os::environment_of(history::kCrashVariables), std::back_inserter(environment));
   return environment;
 }
 
@@ -61,9 +62,9 @@ Status ConductorLink::connect() {
   return retry(patience_, [&]() -> Status {
     Result<rpc::Client> client = rpc::Client::connect(home_.conductor_socket());
     if (!client) {
-      Error error =
-          make_error(ErrorKind::environment, "the conductor is not running", "selfbuild conductor start");
-      error.while_doing.push_back(one_line(client.error()));
+      Error error = make_error(ErrorKind::environment,
+                               fmt::format("the conductor is not running: {}", one_line(client.error())),
+                               "selfbuild conductor start");
       return fail(std::move(error));
     }
     client_ = std::move(*client);

@@ -1,11 +1,14 @@
 #include "tool/conductor/conductor.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "history/crash_point.h"
 #include "os/process.h"
 #include "tool/conductor/routes/routes.h"
 
@@ -16,6 +19,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLockPatience{2'000};
 constexpr milliseconds kLogCheck{30'000};
 
+constexpr const char* kPassed[] = {"XDG_STATE_HOME", "XDG_CACHE_HOME",  "XDG_CONFIG_HOME",
+                                   "XDG_DATA_HOME",  "XDG_RUNTIME_DIR", "TMPDIR"};
+
 // What a service needs to find the same home and the same conductor.
 std::vector<std::string> passed_environment(const os::Home& home) {
   std::vector<std::string> environment{"SELFBUILD_SOCKET=" + home.conductor_socket().string()};
@@ -23,12 +29,8 @@ std::vector<std::string> passed_environment(const os::Home& home) {
     environment.push_back("SELFBUILD_HOME=" +
                           home.state().parent_path().string());  // absolute, whatever it was
   }
-  for (const char* name :
-       {"XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR",
-        "SELFBUILD_CRASH_AFTER", "SELFBUILD_CRASH_IN", "SELFBUILD_CRASH_ONCE"}) {
-    const std::string value = os::environment_variable(name);
-    if (!value.empty()) environment.push_back(fmt::format("{}={}", name, value));
-  }
+  std::ranges::move(os::environment_of(kPassed), std::back_inserter(environment));
+  std::ranges::move(os::environment_of(history::kCrashVariables), std::back_inserter(environment));
   return environment;
 }
 

@@ -60,22 +60,4 @@ std::string Console::styled(Style style, std::string_view text) const {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
-std::string cut(std::string_view text, int columns) {
-  std::string result;
-  int used = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t next = i + 1;
-    while (next < text.size() && (static_cast<unsigned char>(text[next]) & 0xC0U) == 0x80U) ++next;
-    if (++used > columns) {
-      while (!result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0U) == 0x80U)
-        result.pop_back();
-      if (!result.empty()) result.pop_back();
-      return result + "…";
-    }
-    result.append(text.substr(i, next - i));
-    i = next;
-  }
-  return result;
-}
-
 }  // namespace sb::tool

@@ -27,7 +27,4 @@ struct Console {
   [[nodiscard]] std::string styled(Style style, std::string_view text) const;
 };
 
-// Cuts text to `columns`, with an ellipsis; counts code points, not bytes.
-[[nodiscard]] std::string cut(std::string_view text, int columns);
-
 }  // namespace sb::tool

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "build/progress_line.h"
 #include "update/conductor_link.h"
 #include "update/live.h"
@@ -69,7 +70,6 @@ class Follower {
  public:
   Follower(Program& program, const os::Home& home, history::History& history, std::int64_t cycle)
       : program_(program),
-        home_(home),
         history_(history),
         cycle_(cycle),
         link_(home),
@@ -100,7 +100,7 @@ class Follower {
       if (record.seq <= seen_) continue;
       seen_ = record.seq;
       line_.finish();
-      if (record.step != history::Step::done) Console::say(cut(sentence(record), width()));
+      if (record.step != history::Step::done) Console::say(cut_to_columns(sentence(record), width()));
       if (record.step == history::Step::done) return true;
       const std::string limits = unenforced_limits(record);
       if (!limits.empty()) Console::say(fmt::format("{:<13}{}", "limits", limits));
@@ -149,7 +149,6 @@ class Follower {
   }
 
   Program& program_;
-  const os::Home& home_;
   history::History& history_;
   std::int64_t cycle_;
   update::ConductorLink link_;

@@ -99,7 +99,8 @@ std::string service_table(const Json& services, const Console& console, std::int
 std::string cycle_lines(const Overview& overview, const Console& console, std::int64_t now) {
   std::string text;
   const auto line = [&](std::string_view label, const history::Cycle& cycle, const std::string& rest) {
-    text += cut(fmt::format("{:<9}{} {} of {}{}", label, history::cycle_name(cycle.id),
+    text += cut_to_columns(
+                fmt::format("{:<9}{} {} of {}{}", label, history::cycle_name(cycle.id),
                             history::to_string(cycle.kind), cycle.project, rest.empty() ? "" : ": " + rest),
                 console.columns) +
             '\n';
@@ -107,7 +108,8 @@ std::string cycle_lines(const Overview& overview, const Console& console, std::i
   for (const Overview::Open& open : overview.open) {
     if (open.waits()) continue;
     line("running", open.cycle, title_of(open.cycle));
-    text += cut(fmt::format("         {} ({} ago)", sentence(*open.record), age(now - open.record->at_ms)),
+    text += cut_to_columns(
+                fmt::format("         {} ({} ago)", sentence(*open.record), age(now - open.record->at_ms)),
                 console.columns) +
             '\n';
   }

@@ -29,7 +29,7 @@ Result<std::string> repository_of(history::History& past, const std::string& nam
   return fail(ErrorKind::not_found, "never updated");
 }
 
-// The schedule as it is committed now, on the branch that nightly follows.
+// The schedule as it is committed now, on the branch that is checked out.
 Result<std::string> schedule_of(const std::string& repository_path) {
   SB_TRY(const staging::Repository repository, staging::Repository::open(repository_path));
   SB_TRY(const staging::Source source, repository.resolve("HEAD"));
@@ -45,15 +45,9 @@ Result<bool> is_due(const std::string& schedule, std::int64_t from, std::int64_t
   return next != 0 && next <= now;
 }
 
-std::vector<std::string> environment() {
-  std::vector<std::string> variables;
-  for (const char* name :
-       {"PATH", "HOME", "USER", "LANG", "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"}) {
-    const std::string value = os::environment_variable(name);
-    if (!value.empty()) variables.push_back(fmt::format("{}={}", name, value));
-  }
-  return variables;
-}
+// What the nightly run may know of the worker's environment.
+constexpr const char* kPassed[] = {"PATH",   "HOME",           "USER",           "LANG",
+                                   "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"};
 
 }  // namespace
 
@@ -78,7 +72,7 @@ void run_scheduler(const os::Home& home, const os::Clock& clock) {
     const UniqueFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     Result<os::Process> child =
         os::spawn({.argv = {os::own_executable().string(), "-C", repository, "nightly"},
-                   .environment = environment(),
+                   .environment = os::environment_of(kPassed),
                    .directory = repository,
                    .sockets = {},
                    .socket_names = {},

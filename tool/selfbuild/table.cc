@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace sb::tool {
 namespace {
 
@@ -72,7 +74,7 @@ std::string Table::render(int columns) const {
   const auto put = [&](std::string line) {
     line = without_trailing_blanks(std::move(line));
     // Cutting a styled line could lose the end of its style: a line that is too long goes without.
-    text += columns > 0 && width_of(line) > columns ? cut(without_styles(line), columns) : line;
+    text += columns > 0 && width_of(line) > columns ? cut_to_columns(without_styles(line), columns) : line;
     text += '\n';
   };
   const auto join_cells = [&](const auto& cell_of) {

@@ -85,5 +85,12 @@ TEST(Text, times_are_utc_to_the_second) {
   EXPECT_EQ(iso_time(1'000'000'000'999), "2001-09-09T01:46:40Z");
 }
 
+TEST(CutToColumns, counts_characters_and_not_bytes) {
+  EXPECT_EQ(cut_to_columns("grün", 4), "grün");
+  EXPECT_EQ(cut_to_columns("grüner", 4), "grü…");
+  EXPECT_EQ(cut_to_columns("a\x1b[2Jb", 80), "a?[2Jb");
+  EXPECT_EQ(cut_to_columns("abc", 0), "");
+}
+
 }  // namespace
 }  // namespace sb

@@ -90,13 +90,6 @@ TEST_F(ProgressLineTest, prints_other_text_on_a_line_of_its_own) {
   EXPECT_EQ(output.text(), "\r\x1b[K[1/2] x\r\x1b[Khello\n");
 }
 
-TEST(CutToColumns, counts_characters_and_not_bytes) {
-  EXPECT_EQ(cut_to_columns("grün", 4), "grün");
-  EXPECT_EQ(cut_to_columns("grüner", 4), "grü…");
-  EXPECT_EQ(cut_to_columns("a\x1b[2Jb", 80), "a?[2Jb");
-  EXPECT_EQ(cut_to_columns("abc", 0), "");
-}
-
 TEST(EdgeLine, reads_the_status_that_we_ask_for) {
   const auto edge = parse_edge_line("[3/12/2] Building CXX object a.cc.o");
   ASSERT_TRUE(edge.has_value());

@@ -120,6 +120,7 @@ TEST_F(VersionsTest, list_is_newest_first_with_outputs) {
 TEST_F(VersionsTest, tree_is_found_by_its_newest_version) {
   Version version = version_of("a", 1);
   version.tree = "same";
+  version.outputs = {{.path = "bin/a", .object = object('a', 1), .sha256 = "s"}};
   ASSERT_GOOD(history().add_version(version));
   version.cycle = 2;
   ASSERT_GOOD(history().add_version(version));
@@ -128,6 +129,11 @@ TEST_F(VersionsTest, tree_is_found_by_its_newest_version) {
   EXPECT_EQ(found->number, 2);
   EXPECT_EQ(history().version_of_tree("a", "other")->has_value(), false);
   EXPECT_EQ(history().version_of_tree("b", "same")->has_value(), false);
+
+  ASSERT_GOOD(history().drop_outputs("a", 2));
+  EXPECT_EQ(history().version_of_tree("a", "same").value()->number, 1);
+  ASSERT_GOOD(history().drop_outputs("a", 1));
+  EXPECT_EQ(history().version_of_tree("a", "same")->has_value(), false) << "there is nothing to promote";
 }
 
 TEST_F(VersionsTest, state_changes_with_its_reason_and_nothing_else) {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -74,6 +75,25 @@ TEST(Spawn, reports_errors_here_and_not_as_exit_code_127) {
   spec = shell("exit 0");
   spec.directory = "/nowhere";
   EXPECT_ERROR(ErrorKind::environment, spawn(spec));
+}
+
+TEST(Spawn, waits_while_the_program_is_still_open_for_writing) {
+  const TemporaryFolder folder = sb::tests::temporary_folder();
+  const std::filesystem::path program = folder.path() / "busy";
+  std::filesystem::copy_file("/bin/true", program);
+  SpawnSpec spec;
+  spec.argv = {program.string()};
+  UniqueFd writer(::open(program.c_str(), O_WRONLY | O_CLOEXEC));
+  EXPECT_ERROR(ErrorKind::environment, spawn(spec));  // but not for ever
+
+  const std::jthread closer([&] {
+    // Not before the child is there to find the program busy.
+    const std::string children = fmt::format("/proc/self/task/{}/children", ::getpid());
+    while (sb::tests::read(children).empty()) std::this_thread::yield();
+    writer.reset();
+  });
+  ASSERT_OK(const Process process, spawn(spec));
+  EXPECT_EQ(wait_for(process).to_string(), "exit code 0");
 }
 
 TEST(Spawn, gives_exactly_the_environment_folder_and_arguments) {

@@ -67,7 +67,8 @@ std::string table_of(const Program& program, const std::vector<history::Cycle>& 
     const std::string reason = reason_of(cycle);
     if (one_line) {
       const int used = 75 + width_of(cycle.triggered_by);
-      cells.push_back(console.out_is_terminal ? cut(reason, std::max(20, console.columns - used)) : reason);
+      cells.push_back(console.out_is_terminal ? cut_to_columns(reason, std::max(20, console.columns - used))
+                                              : reason);
     }
     table.add(std::move(cells), one_line ? "" : reason);
   }
