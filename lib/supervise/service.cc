@@ -149,6 +149,9 @@ void Service::stop(std::function<void()> gone) {
 
 void Service::pause(std::function<void()> gone) {
   held_ = true;
+  // A swap that is under way is not answered any more: the conductor's next start takes it up again.
+  bring_up_done_ = nullptr;
+  if (incoming_) retire(std::move(incoming_), nullptr);
   drain_live(std::move(gone));
 }
 

@@ -176,6 +176,24 @@ TEST_F(Swap, refuses_a_second_one_at_the_same_time) {
   EXPECT_ERROR(ErrorKind::conflict, conductor_.try_call("service.stop", {{"name", "web"}}));
 }
 
+TEST_F(Swap,
+       leaves_nothing_running_when_the_conductor_is_stopped_in_the_middle_and_goes_on_at_its_next_start) {
+  make_v1_live();
+  versions_.make(2, "never_ready");
+  cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
+  while (versions_.processes(2) == 0) std::this_thread::yield();
+  conductor_.stop(true);
+  EXPECT_EQ(versions_.processes(1), 0);
+  EXPECT_EQ(versions_.processes(2), 0);
+
+  versions_.make(2, "ok");
+  conductor_.start();
+  EXPECT_EQ(conductor_.call("activation.wait", {{"cycle", cycle_}})["outcome"], "kept");
+  EXPECT_EQ(answer(), "v2");
+  EXPECT_EQ(versions_.processes(1), 0);
+  EXPECT_EQ(versions_.processes(2), 1);
+}
+
 TEST_F(Swap, moves_only_the_pointer_of_a_project_without_services) {
   Json params = versions_.promote(1, 0);
   params["services"] = Json::array();

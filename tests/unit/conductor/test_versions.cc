@@ -67,4 +67,13 @@ std::string TestVersions::pointer() const {
   return target ? target->string() : "";
 }
 
+int TestVersions::processes(int number) const {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::error_code code;  // of a process that has gone since, and of a zombie
+    if (fs::read_symlink(entry.path() / "exe", code) == folder(number) / "bin/test_service") ++count;
+  }
+  return count;
+}
+
 }  // namespace sb::tests

@@ -24,6 +24,7 @@ class TestVersions {
   [[nodiscard]] Json promote(int number, int from) const;             // params of cycle.begin
   [[nodiscard]] Json activate(std::int64_t cycle, int number) const;  // params of activation.begin
   [[nodiscard]] std::string pointer() const;                          // "versions/v1", or ""
+  [[nodiscard]] int processes(int number) const;                      // that run from its folder
 
  private:
   const os::Home& home_;

@@ -100,6 +100,9 @@ class Rpc : public testing::Test {
     server_->on("big", [](const Request& request, const Reply& reply) {
       reply(Json(std::string(request.params.at("bytes").get<std::size_t>(), 'x')));
     });
+    server_->on("later", [this](const Request&, const Reply& reply) {
+      timer_ = loop_->after(os::Milliseconds(0), [reply] { reply(Json("now")); });
+    });
     server_->on("hold", [this](const Request&, const Reply& reply) { held_.push_back(reply); });
     server_->on("release_last_first", [this](const Request&, const Reply& reply) {
       for (std::size_t i = held_.size(); i > 0; --i) held_[i - 1](Json(i));
@@ -115,6 +118,7 @@ class Rpc : public testing::Test {
   void TearDown() override {
     loop_->stop();
     if (thread_.joinable()) thread_.join();
+    timer_.reset();
     server_.reset();
     held_.clear();
   }
@@ -124,6 +128,7 @@ class Rpc : public testing::Test {
   os::TemporaryFolder folder_ = tests::temporary_folder();
   std::unique_ptr<os::EventLoop> loop_;
   std::unique_ptr<Server> server_;
+  os::Watch timer_;                         // the loop's thread only
   std::vector<Reply> held_;                 // the loop's thread only
   std::vector<ConnectionId> disconnected_;  // the loop's thread only
   std::promise<ConnectionId> first_disconnect_;
@@ -398,6 +403,13 @@ TEST_F(Rpc, says_that_nobody_listens) {
 }
 
 TEST_F(Rpc, waits_for_descriptors_instead_of_spinning) {
+  {
+    // The undefined behaviour sanitizer opens a pipe where it meets a type for the first time: not in the
+    // pause.
+    ASSERT_OK(Client client, Client::connect(socket()));
+    ASSERT_OK(const Json answer, client.call("later", Json::object()));
+    ASSERT_EQ(answer, Json("now"));
+  }
   rlimit was{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &was), 0);
   RawPeer waiting = raw();
