@@ -128,7 +128,7 @@ Result<Cron> Cron::parse(std::string_view text) {
 }
 
 bool Cron::day_matches(const std::tm& local) const {
-  if (!months_.test(static_cast<std::size_t>(local.tm_mon + 1))) return false;
+  if (!months_.test(static_cast<std::size_t>(local.tm_mon) + 1)) return false;
   const bool day = days_.test(static_cast<std::size_t>(local.tm_mday));
   const bool weekday = weekdays_.test(static_cast<std::size_t>(local.tm_wday));
   // crontab(5): when both are restricted, either one is enough.

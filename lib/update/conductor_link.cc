@@ -37,7 +37,7 @@ std::vector<std::string> passed_environment() {
 Result<fs::path> find_conductor() {
   const std::string named = os::environment_variable("SELFBUILD_CONDUCTOR");
   if (!named.empty()) return fs::path(named);
-  const fs::path beside = os::own_executable().parent_path() / "conductor";
+  fs::path beside = os::own_executable().parent_path() / "conductor";
   std::error_code code;
   if (fs::exists(beside, code)) return beside;
   return fs::path("conductor");  // spawn looks in PATH, and says so when it is not there

@@ -30,7 +30,7 @@ void CycleLog::progress(const build::Progress& progress) {
          {"edge", progress.edge}});
 }
 
-void CycleLog::heading(std::string_view text) {
+void CycleLog::heading(std::string_view text) const {
   std::ofstream(file(), std::ios::app) << fmt::format("==== {}\n", text);
 }
 

@@ -27,7 +27,7 @@ class CycleLog {
   // {"event":"build","done":…,"total":…,"edge":…}: at most ten a second, and always the last one.
   void progress(const build::Progress& progress);
   // A heading in the log file, so that its parts can be told apart.
-  void heading(std::string_view text);
+  void heading(std::string_view text) const;
 
  private:
   void write(const Json& event);

@@ -23,7 +23,7 @@ Result<fs::path> inside(const fs::path& build, const fs::path& relative) {
   std::error_code code;
   const fs::path base = fs::canonical(build, code);
   const fs::path wanted = base / relative;
-  const fs::path real = fs::canonical(wanted, code);
+  fs::path real = fs::canonical(wanted, code);
   if (code) {
     return fail(
         ErrorKind::build_failed,
@@ -94,7 +94,7 @@ std::string outputs_digest(std::vector<OutputFile> outputs) {
 
 Result<fs::path> lay_out(const os::Home& home, const artifacts::ObjectStore& store,
                          const history::Version& version) {
-  const fs::path folder = home.version(version.project, version.number);
+  fs::path folder = home.version(version.project, version.number);
   const std::string name = history::version_name(version.number);
   if (version.outputs.empty()) {
     return fail(ErrorKind::not_found, fmt::format("the files of {} were removed by gc", name),

@@ -101,7 +101,7 @@ Result<history::History*> Program::history() {
   return &*history_;
 }
 
-Result<Program::Project> Program::project() {
+Result<Program::Project> Program::project() const {
   SB_TRY(std::filesystem::path root, project::find_project(directory()));
   const std::filesystem::path path = root / project::kFileName;
   SB_TRY(const std::string text, os::read_file(path));

@@ -69,7 +69,7 @@ class Program {
     std::filesystem::path root;
     project::ProjectFile file;
   };
-  [[nodiscard]] Result<Project> project();
+  [[nodiscard]] Result<Project> project() const;
   // The name of the project around directory(); without one, of the only project in history. usage when
   // ambiguous. Commands that only read history take --project and pass it here.
   [[nodiscard]] Result<std::string> project_name(const std::string& given);

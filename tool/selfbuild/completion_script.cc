@@ -94,9 +94,11 @@ std::string walk(const std::vector<Place>& places, std::string_view words) {
   for (const Place& place : places) {
     if (place.path.empty()) continue;
     const std::size_t blank = place.path.rfind(' ');
-    const std::string parent = blank == std::string::npos ? "" : place.path.substr(0, blank);
-    const std::string name = blank == std::string::npos ? place.path : place.path.substr(blank + 1);
-    text += fmt::format("      {}) at={} ;;\n", shell_word(parent + '/' + name), shell_word(place.path));
+    const std::string_view path = place.path;
+    const std::string_view parent = blank == std::string::npos ? "" : path.substr(0, blank);
+    const std::string_view name = blank == std::string::npos ? path : path.substr(blank + 1);
+    text += fmt::format("      {}) at={} ;;\n", shell_word(fmt::format("{}/{}", parent, name)),
+                        shell_word(place.path));
   }
   return text + "    esac\n  done\n";
 }
@@ -110,6 +112,7 @@ std::string values(const std::vector<Place>& places, std::string_view previous, 
     for (const Flag& flag : place.flags) {
       if (flag.value.empty()) continue;
       std::vector<std::string> patterns;
+      patterns.reserve(flag.names.size());
       // -C and its like may stand behind any command, so those of the top are looked for everywhere.
       for (const std::string& name : flag.names) {
         patterns.push_back(place.path.empty() ? "*' " + name + "'" : shell_word(place.path + ' ' + name));
@@ -122,6 +125,7 @@ std::string values(const std::vector<Place>& places, std::string_view previous, 
 
 std::vector<std::string> all_texts(const Place& place) {
   std::vector<std::string> texts;
+  texts.reserve(place.words.size());
   for (const Word& word : place.words) texts.push_back(word.text);
   for (const Flag& flag : place.flags) texts.insert(texts.end(), flag.names.begin(), flag.names.end());
   return texts;

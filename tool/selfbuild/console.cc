@@ -42,7 +42,7 @@ void Console::error(const Error& error) {
 
 std::string Console::styled(Style style, std::string_view text) const {
   if (!colour) return std::string(text);
-  const auto code = [&] {
+  const char* code = [&] {
     switch (style) {
       case Style::bold:
         return "1";

@@ -1,6 +1,7 @@
 #include "tool/selfbuild/screen.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -118,9 +119,9 @@ namespace {
 
 const JournalRecord* find(const std::vector<JournalRecord>& journal, Step step) {
   // The newest: a cycle that was interrupted has some steps more than once.
-  const auto found = std::find_if(journal.rbegin(), journal.rend(),
-                                  [&](const JournalRecord& record) { return record.step == step; });
-  return found == journal.rend() ? nullptr : &*found;
+  const auto newest_first = journal | std::views::reverse;
+  const auto found = std::ranges::find(newest_first, step, &JournalRecord::step);
+  return found == newest_first.end() ? nullptr : &*found;
 }
 
 Json detail_of(const std::vector<JournalRecord>& journal, Step step) {

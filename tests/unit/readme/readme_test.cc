@@ -21,8 +21,8 @@ namespace {
 using testing::HasSubstr;
 
 const std::filesystem::path& source() {
-  static const std::filesystem::path folder = SELFBUILD_SOURCE_DIR;
-  return folder;
+  static const std::filesystem::path kFolder = SELFBUILD_SOURCE_DIR;
+  return kFolder;
 }
 
 // The fenced blocks that begin with this line: "```" for what a reader types, "```yaml" for the example.
