@@ -2,6 +2,7 @@
 #include "activation/activation_cycle.h"
 
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,8 @@ namespace sb::activation {
 
 using history::BuildStatus;
 using history::VersionState;
+
+constexpr os::Milliseconds kRecordAgain{1'000};
 
 Status ActivationCycle::begin() {
   // Before the first process is started: after a crash this record alone says what was going to happen.
@@ -149,23 +152,47 @@ void ActivationCycle::keep() {
   for (const SwapPlan::Before& old : plan_.before) {
     if (!plan_.continues(old.deployment.spec.name)) around_.supervisor.remove(old.deployment.spec.name);
   }
-  note(around_.history.set_version_state(plan_.to.project, plan_.to.version, VersionState::known_good, ""));
-  end(history::Step::kept, {{"version", plan_.to.version}, {"health", health}},
-      {.status = BuildStatus::completed, .health_check_result = health, .completed = true},
-      Outcome{.outcome = "kept", .cause = {}});
+  end({.step = history::Step::kept,
+       .detail = {{"version", plan_.to.version}, {"health", health}},
+       .change = {.status = BuildStatus::completed, .health_check_result = health, .completed = true},
+       .state = VersionState::known_good,
+       .outcome = Outcome{.outcome = "kept", .cause = {}}});
 }
 
-void ActivationCycle::end(history::Step step, Json detail, const history::History::Change& change,
-                          const Outcome& outcome) {
-  note(record(step, detail, change));
-  // Nobody else closes a cycle that has no task.
-  if (kind_ != history::CycleKind::update) {
-    note(record(history::Step::done, {{"outcome", outcome.outcome}, {"kept", outcome.outcome == "kept"}}));
+// Not over before it is on disk: a later conductor would find the cycle open, take it up again, and go back
+// behind whatever is live by then.
+void ActivationCycle::end(const Ending& ending) {
+  const Status recorded = record_end(ending);
+  if (!recorded) {
+    const std::string trouble = one_line(recorded.error());
+    if (std::exchange(end_trouble_, trouble) != trouble) {
+      around_.log(fmt::format("cycle {}: \"{}\" cannot be recorded, and is tried again: {}",
+                              history::cycle_name(plan_.to.cycle), history::to_string(ending.step), trouble));
+    }
+    timer_ = around_.timers.after(kRecordAgain, [this, ending] { end(ending); });
+    return;
   }
+  const Outcome& outcome = ending.outcome;
   around_.log(fmt::format("cycle {}: {} of {} {}{}", history::cycle_name(plan_.to.cycle), version_name(),
                           plan_.to.project, outcome.outcome,
                           outcome.cause.empty() ? "" : fmt::format(" ({})", outcome.cause)));
   later([this, outcome] { ended_(outcome); });
+}
+
+Status ActivationCycle::record_end(const Ending& ending) {
+  const Outcome& outcome = ending.outcome;
+  if (step_ != ending.step && step_ != history::Step::done) {
+    if (ending.state) {
+      const Status set =
+          around_.history.set_version_state(plan_.to.project, plan_.to.version, *ending.state, cause_);
+      if (!set && set.error().kind != ErrorKind::not_found) return set;
+      note(set);
+    }
+    SB_CHECK(record(ending.step, ending.detail, ending.change));
+  }
+  // Nobody else closes a cycle that has no task.
+  if (kind_ == history::CycleKind::update || step_ == history::Step::done) return {};
+  return record(history::Step::done, {{"outcome", outcome.outcome}, {"kept", outcome.outcome == "kept"}});
 }
 
 Status ActivationCycle::record(history::Step step, const Json& detail,
@@ -206,10 +233,9 @@ bool ActivationCycle::nothing_to_do() const {
   }
   for (const supervise::Deployment& next : plan_.deployments()) {
     const supervise::Service* service = around_.supervisor.find(next.spec.name);
-    if (service == nullptr || !service->live_is_up()) return false;
+    if (service == nullptr || !service->live_is_up() || !service->live_is(next)) return false;
     const supervise::Deployment& live = service->deployment();
-    if (live.version != next.version || live.directory != next.directory || live.project != next.project ||
-        supervise::to_json(live.spec) != supervise::to_json(next.spec)) {
+    if (live.project != next.project || supervise::to_json(live.spec) != supervise::to_json(next.spec)) {
       return false;
     }
   }

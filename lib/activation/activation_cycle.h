@@ -8,8 +8,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "activation/next_step.h"
 #include "activation/swap_plan.h"
@@ -65,7 +68,15 @@ class ActivationCycle {
   void start_old(std::size_t index);
   void point_back();
   // -- the end ----------------------------------------------------------------------------------------------
-  void end(history::Step step, Json detail, const history::History::Change& change, const Outcome& outcome);
+  struct Ending {
+    history::Step step;
+    Json detail;
+    history::History::Change change;
+    std::optional<history::VersionState> state;  // of the new version
+    Outcome outcome;
+  };
+  void end(const Ending& ending);
+  [[nodiscard]] Status record_end(const Ending& ending);
 
   [[nodiscard]] Status record(history::Step step, const Json& detail,
                               const history::History::Change& change = {});
@@ -88,6 +99,7 @@ class ActivationCycle {
   std::string cause_;         // why it goes back
   std::string sick_service_;  // whose log tells more
   std::string old_trouble_;   // why the old version did not come up either
+  std::string end_trouble_;   // why its end is not on disk yet
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   os::Watch timer_;
   os::Watch later_;

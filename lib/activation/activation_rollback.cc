@@ -15,12 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kLogLines = 12;
 
-// An adopted one has yet to show that it is well; if it does not, it is restarted like any other.
-bool runs(const supervise::Service& service, const supervise::Deployment& deployment) {
-  return service.live_runs() && service.deployment().version == deployment.version &&
-         service.deployment().directory == deployment.directory;
-}
-
 Status set_pointer(os::FileSystem& files, const fs::path& pointer, const std::string& text) {
   if (!text.empty()) return files.point_durably(pointer, text);
   std::error_code code;
@@ -65,13 +59,15 @@ void ActivationCycle::put_old_back(std::size_t index, std::string trouble, const
   detail["expected"] = error.expected;
   detail["found"] = error.found;
   if (!trouble.empty()) detail["trouble"] = "the old version did not come up again: " + trouble;
-  end(history::Step::failed, std::move(detail),
-      {.status = history::BuildStatus::failed,
-       .health_check_result = cause_,
-       .failure = cause_,
-       .completed = true},
-      Outcome{.outcome = "failed",
-              .cause = trouble.empty() ? cause_ : cause_ + "; and the old version: " + trouble});
+  end({.step = history::Step::failed,
+       .detail = std::move(detail),
+       .change = {.status = history::BuildStatus::failed,
+                  .health_check_result = cause_,
+                  .failure = cause_,
+                  .completed = true},
+       .state = {},
+       .outcome = {.outcome = "failed",
+                   .cause = trouble.empty() ? cause_ : cause_ + "; and the old version: " + trouble}});
 }
 
 void ActivationCycle::roll_back(const std::string& service, const std::string& cause) {
@@ -99,7 +95,9 @@ void ActivationCycle::start_old(std::size_t index) {
     return start_old(index + 1);
   }
   supervise::Service* service = *found;
-  if (!old.wanted || runs(*service, old.deployment)) return start_old(index + 1);  // stopped, or back already
+  // Stopped, or back already. An adopted one has yet to show that it is well; if it does not, it is restarted
+  // like any other.
+  if (!old.wanted || service->live_is(old.deployment)) return start_old(index + 1);
   service->bring_up(old.deployment, [this, index, name](const Status& up) {
     if (!up) old_trouble_ = fmt::format("service {}: {}", name, one_line(up.error()));
     later([this, index] { start_old(index + 1); });
@@ -117,23 +115,23 @@ void ActivationCycle::point_back() {
     Json detail = verdict(fmt::format("{} was taken back: {}", version_name(), cause_), sick_service_);
     if (!old_trouble_.empty())
       detail["trouble"] = "the old version does not run well either: " + old_trouble_;
-    note(around_.history.set_version_state(plan_.to.project, plan_.to.version,
-                                           history::VersionState::rolled_back, cause_));
     const std::string whole =
         old_trouble_.empty() ? cause_ : fmt::format("{}; the old version: {}", cause_, old_trouble_);
-    end(history::Step::rolled_back, std::move(detail),
-        {.status = history::BuildStatus::rolled_back,
-         .health_check_result = cause_,
-         .rollback_reason = whole,
-         .completed = true},
-        Outcome{.outcome = "rolled_back", .cause = whole});
+    end({.step = history::Step::rolled_back,
+         .detail = std::move(detail),
+         .change = {.status = history::BuildStatus::rolled_back,
+                    .health_check_result = cause_,
+                    .rollback_reason = whole,
+                    .completed = true},
+         .state = history::VersionState::rolled_back,
+         .outcome = {.outcome = "rolled_back", .cause = whole}});
   };
   for (const SwapPlan::Before& old : plan_.before) {
     supervise::Service* service = around_.supervisor.find(old.deployment.spec.name);
     if (service == nullptr) continue;
     if (service->incoming_is(old.deployment) && service->incoming_trouble().empty()) {
       service->commit([] {});  // the sick one drains on its own time
-    } else if (old.wanted && runs(*service, old.deployment)) {
+    } else if (old.wanted && service->live_is(old.deployment)) {
       service->abandon([](const Status&) {});  // only lets go of it
     } else {
       service->settle_on(old.deployment, old.wanted);

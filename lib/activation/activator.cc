@@ -157,10 +157,8 @@ Observed Activator::observe(const SwapPlan& plan) const {
   observed.same = plan.pointer_before == plan.pointer_after();
   for (const supervise::Deployment& next : plan.deployments()) {
     const supervise::Service* service = around_.supervisor.find(next.spec.name);
-    const bool live = service != nullptr && service->live_runs() &&
-                      service->deployment().version == next.version &&
-                      service->deployment().directory == next.directory;
-    if (!live && (service == nullptr || !service->incoming_is(next))) observed.new_runs = false;
+    const bool runs = service != nullptr && (service->live_is(next) || service->incoming_is(next));
+    if (!runs) observed.new_runs = false;
   }
   observed.now_ms = around_.timers.clock().unix_ms();
   observed.probation_ms = plan.probation().count();

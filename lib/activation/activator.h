@@ -26,7 +26,8 @@ class Activator {
   // What begin() would say now, without a cycle.
   [[nodiscard]] Status check(const Request& request);
 
-  // Calls when the swap of this cycle has ended, at once when it has; not_found when it was never begun.
+  // Calls when the swap of this cycle has ended and its verdict is on disk, at once when it has; not_found
+  // when it was never begun.
   using Waiter = std::function<void(Result<Outcome>)>;
   void wait(std::int64_t cycle, Waiter waiter);
 

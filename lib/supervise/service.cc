@@ -8,6 +8,11 @@
 #include "supervise/service_log.h"
 
 namespace sb::supervise {
+namespace {
+
+constexpr os::Milliseconds kRecordAgain{1'000};
+
+}  // namespace
 
 nlohmann::json to_json(const ServiceStatus& status) {
   return {{"name", status.name},
@@ -69,6 +74,7 @@ void Service::adopt(const InstanceRow& row) {
                                  events_of(row.id));
   log(fmt::format("adopted pid {} (v{})", instance->pid(), row.deployment.version));
   if (row.role == Role::live && !live_) {
+    deployment_ = row.deployment;  // what runs is the truth, and is what a restart has to start
     live_ = std::move(instance);
     live_->begin();
   } else if (row.role == Role::incoming && !incoming_) {
@@ -324,6 +330,17 @@ void Service::bury(std::unique_ptr<Instance> instance) {
 
 void Service::record() {
   note(around_.table.put_service(ServiceRow{.deployment = deployment_, .wanted = wanted_}));
+}
+
+// Again until it is on disk: a conductor that finds the old one there would start that.
+void Service::record_hand_over(std::int64_t from) {
+  const bool stays = live_ && live_->id() != from;
+  const Status recorded = around_.table.hand_over(ServiceRow{.deployment = deployment_, .wanted = wanted_},
+                                                  stays ? live_->id() : 0, from);
+  note(recorded);
+  record_timer_.reset();
+  if (recorded) return;
+  record_timer_ = around_.timers.after(kRecordAgain, [this] { record_hand_over(0); });
 }
 
 void Service::note(const Status& status) const {

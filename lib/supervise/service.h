@@ -53,6 +53,8 @@ class Service {
   [[nodiscard]] const Deployment& deployment() const { return deployment_; }
   [[nodiscard]] bool wanted() const { return wanted_; }
   [[nodiscard]] bool live_runs() const { return live_ != nullptr; }
+  // The process that is live is one of this deployment, whatever the service itself is set to.
+  [[nodiscard]] bool live_is(const Deployment& deployment) const;
   [[nodiscard]] bool live_is_up() const { return live_ && live_->phase() == Instance::Phase::up; }
   [[nodiscard]] int checks_passed() const { return live_ ? live_->checks_passed() : 0; }
   [[nodiscard]] Instance* instance_of(pid_t pid_or_session);
@@ -113,6 +115,7 @@ class Service {
   void forget(std::unique_ptr<Instance> instance);
   void bury(std::unique_ptr<Instance> instance);
   void record();
+  void record_hand_over(std::int64_t from);
   void note(const Status& status) const;
   void log(const std::string& text) const;
   [[nodiscard]] const std::string& name() const { return deployment_.spec.name; }
@@ -137,6 +140,7 @@ class Service {
   std::function<void(const std::string&)> trouble_;
   os::Watch restart_timer_;
   os::Watch stable_timer_;
+  os::Watch record_timer_;
   os::Watch funeral_;
 };
 

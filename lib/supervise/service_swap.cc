@@ -6,6 +6,14 @@
 #include "supervise/service.h"
 
 namespace sb::supervise {
+namespace {
+
+bool runs(const Instance& instance, const Deployment& deployment) {
+  return instance.deployment().version == deployment.version &&
+         instance.deployment().directory == deployment.directory;
+}
+
+}  // namespace
 
 void Service::bring_up(const Deployment& next, Done up) {
   if (incoming_ || bring_up_done_) {
@@ -51,8 +59,11 @@ std::string Service::incoming_trouble() const {
 }
 
 bool Service::incoming_is(const Deployment& next) const {
-  return incoming_ && incoming_->deployment().version == next.version &&
-         incoming_->deployment().directory == next.directory;
+  return incoming_ && runs(*incoming_, next);
+}
+
+bool Service::live_is(const Deployment& deployment) const {
+  return live_ && runs(*live_, deployment);
 }
 
 void Service::commit(std::function<void()> drained) {
@@ -64,8 +75,7 @@ void Service::commit(std::function<void()> drained) {
   backoff_.reset();
   restart_timer_.reset();
   trouble_text_.clear();
-  record();
-  note(around_.table.set_role(live_->id(), Role::live));
+  record_hand_over(old ? old->id() : 0);
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
   if (old) return retire(std::move(old), std::move(drained));
   drained();
@@ -94,7 +104,7 @@ void Service::settle_on(const Deployment& deployment, bool wanted) {
   wanted_ = wanted;
   held_ = false;
   trouble_ = nullptr;
-  record();
+  record_hand_over(live_ ? live_->id() : 0);
   drop_incoming([] {});
   if (live_) return retire(std::move(live_), [this] { schedule_restart(); });
   schedule_restart();

@@ -150,6 +150,15 @@ Status ServiceTable::set_role(std::int64_t id, Role role) {
   return set.bind(1, to_string(role)).bind(2, id).run();
 }
 
+Status ServiceTable::hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from) {
+  return database_.transaction([&]() -> Status {
+    SB_CHECK(put_service(row));
+    if (to != 0) SB_CHECK(set_role(to, Role::live));
+    if (from != 0) SB_CHECK(set_role(from, Role::draining));
+    return {};
+  });
+}
+
 Status ServiceTable::erase_instance(std::int64_t id) {
   SB_TRY(sqlite::Statement erase, database_.prepare("DELETE FROM instance WHERE id = ?"));
   return erase.bind(1, id).run();

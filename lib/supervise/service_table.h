@@ -62,6 +62,9 @@ class ServiceTable {
   [[nodiscard]] Status set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks);
   [[nodiscard]] Status set_ready(std::int64_t id);
   [[nodiscard]] Status set_role(std::int64_t id, Role role);
+  // One instance takes over from another (0: none): the service's row and both roles, all of it or nothing.
+  // Anything in between would have the next conductor take the wrong one for live.
+  [[nodiscard]] Status hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from);
   [[nodiscard]] Status erase_instance(std::int64_t id);
   [[nodiscard]] Result<std::vector<InstanceRow>> instances(const std::string& service);
 

@@ -135,6 +135,12 @@ class Activation : public ::testing::Test {
   [[nodiscard]] std::vector<pid_t> running(int number) const {
     return world_.processes.alive_in(world_.folder(number));
   }
+  // From now on the database refuses this, as a full disk would; until allow_writes().
+  void refuse_writes(const std::string& what) {
+    ASSERT_GOOD(history_->database().execute("CREATE TRIGGER refused BEFORE " + what +
+                                             " BEGIN SELECT RAISE(ABORT, 'disk full'); END"));
+  }
+  void allow_writes() { ASSERT_GOOD(history_->database().execute("DROP TRIGGER refused")); }
   [[nodiscard]] history::Cycle row() const { return history_->cycle(cycle_).value(); }
 
   tests::FakeWorld world_;
@@ -412,6 +418,34 @@ TEST_F(Activation, tells_the_outcome_of_earlier_swaps_from_the_journal) {
   EXPECT_EQ(outcome_.outcome, "error");
 }
 
+TEST_F(Activation, has_not_ended_before_its_verdict_is_on_disk) {
+  keep_first_version();
+  verify_second();
+  refuse_writes("INSERT ON journal WHEN NEW.step = 'kept'");
+  world_.pass(15'000);
+  EXPECT_EQ(outcome_.outcome, "");
+  ASSERT_NE(activator_->running(), nullptr);
+  EXPECT_ERROR(ErrorKind::conflict, activator_->check(request(3)));  // it would be overtaken
+  allow_writes();
+  world_.pass(1'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_EQ(activator_->running(), nullptr);
+  EXPECT_THAT(steps(), ElementsAre("planned", "swapping", "started", "pointed", "verifying", "kept", "done"));
+}
+
+TEST_F(Activation, records_its_verdict_once_though_the_end_takes_several_attempts) {
+  keep_first_version();
+  begin(request(2));
+  refuse_writes("INSERT ON journal WHEN NEW.step = 'done'");
+  world_.pass(15'000);
+  EXPECT_EQ(outcome_.outcome, "");
+  EXPECT_THAT(steps(), ElementsAre("planned", "swapping", "failed"));
+  allow_writes();
+  world_.pass(1'000);
+  EXPECT_EQ(outcome_.outcome, "failed");
+  EXPECT_THAT(steps(), ElementsAre("planned", "swapping", "failed", "done"));
+}
+
 // -- the conductor dies
 // ----------------------------------------------------------------------------------------
 
@@ -442,6 +476,64 @@ TEST_F(Activation, is_given_up_after_three_crashes_while_the_new_one_starts) {
   EXPECT_THAT(outcome_.cause, HasSubstr("died in every attempt"));
   EXPECT_THAT(running(2), IsEmpty());
   EXPECT_THAT(running(1), SizeIs(1));
+}
+
+TEST_F(Activation, has_the_new_version_live_after_a_crash_while_it_takes_over) {
+  keep_first_version();
+  begin(request(2));
+  const pid_t incoming = running(2).front();
+  world_.processes.stubborn.insert(running(1).front());
+  refuse_writes("UPDATE OF role ON instance WHEN NEW.role = 'draining'");
+  all_ready();
+  EXPECT_EQ(last_step(), history::Step::pointed);
+  crash();
+  allow_writes();
+  wait();
+  world_.pass(20'000);
+  EXPECT_EQ(outcome_.outcome, "kept") << world_.log;
+  EXPECT_EQ(world_.status().pid, incoming);
+  EXPECT_EQ(world_.status().version, 2);
+  EXPECT_THAT(running(1), IsEmpty());
+}
+
+TEST_F(Activation, records_that_the_new_version_took_over_as_soon_as_the_disk_lets_it) {
+  keep_first_version();
+  begin(request(2));
+  const pid_t incoming = running(2).front();
+  refuse_writes("UPDATE ON service");
+  all_ready();
+  world_.pass(2'000);
+  allow_writes();
+  world_.pass(20'000);
+  ASSERT_EQ(outcome_.outcome, "kept");
+  crash();
+  EXPECT_EQ(world_.status().pid, incoming);
+  EXPECT_THAT(running(1), IsEmpty());
+}
+
+TEST_F(Activation, looks_at_the_process_and_not_at_what_the_service_is_set_to) {
+  keep_first_version();
+  verify_second();
+  world_.processes.forget_watchers();
+  world_.processes.end(running(2).front());
+  // As if the process of v1 had never been told to go.
+  const Deployment first = version(1);
+  os::SpawnSpec spec;
+  spec.directory = first.directory;
+  ASSERT_OK(const os::Process old, world_.processes.start(spec));
+  supervise::InstanceRow row;
+  row.service = "web";
+  row.deployment = first;
+  ASSERT_OK(const std::int64_t id, world_.table->announce(row));
+  ASSERT_GOOD(world_.table->set_process(id, old.pid, old.start_ticks));
+  crash();
+  wait();
+  world_.settle();
+  all_ready();
+  world_.pass(20'000);
+  EXPECT_EQ(outcome_.outcome, "rolled_back") << "v2 was kept although only v1 runs";
+  EXPECT_EQ(running(1), std::vector{old.pid});
+  EXPECT_EQ(world_.status().version, 1);
 }
 
 TEST_F(Activation, goes_on_with_its_probation_after_a_crash) {
