@@ -143,7 +143,7 @@ void Keeper::reap() {
 void Keeper::conductor_ended(int status) {
   conductor_ = -1;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (code == 0 || code == kGiveUp || stopping_) result_ = code;
+  if (code == 0 || (code == kGiveUp && restarts_ == 0) || stopping_) result_ = code;
   if (result_ >= 0) return;
   const auto now = Clock::now();
   if (now - started_ >= spec_.good_run) restarts_ = 0;

@@ -24,7 +24,8 @@ inline constexpr const char* kVariable = "KEEPER_FD";
 inline constexpr std::size_t kMaxName = 63;  // bytes of a descriptor's name
 inline constexpr std::size_t kMaxHeld = 128;
 // Exit code of a conductor that must not be started again, since it would only end the same way (EX_CONFIG):
-// a usage error, or another conductor has this home.
+// a usage error, or another conductor has this home. Honoured at the first start only: one that could start
+// before is tried again, since giving up would close the sockets over a disk that is full for a moment.
 inline constexpr int kGiveUp = 78;
 
 struct KeeperSpec {
@@ -37,9 +38,9 @@ struct KeeperSpec {
       60'000};  // a conductor that ran this long counts as well: back to the first delay
 };
 
-// Runs until the conductor ends with code 0 or kGiveUp, or after SIGTERM or SIGINT, which are passed on to
-// it. Returns the code to exit with. Takes over the process: its signals, its children, its environment; call
-// it from the only thread. Errors: environment, before the first start.
+// Runs until the conductor ends with code 0, or with kGiveUp at its first start, or after SIGTERM or SIGINT,
+// which are passed on to it. Returns the code to exit with. Takes over the process: its signals, its
+// children, its environment; call it from the only thread. Errors: environment, before the first start.
 [[nodiscard]] Result<int> run_keeper(const KeeperSpec& spec);
 
 }  // namespace sb::keeper

@@ -62,7 +62,7 @@ sb::Result<int> serve() {
   auto conductor = sb::tool::Conductor::start(home, keeper);
   if (!conductor) {
     const int code = report(conductor.error());
-    // What will not get better by itself is not to be tried again.
+    // What will not get better by itself is not to be tried again (the keeper does so after a good start).
     const sb::ErrorKind kind = conductor.error().kind;
     const bool hopeless = kind == sb::ErrorKind::conflict || kind == sb::ErrorKind::environment;
     return keeper.connected() && hopeless ? sb::keeper::kGiveUp : code;

@@ -71,6 +71,16 @@ int hold(KeeperLink& link, int run) {
   return 0;
 }
 
+// Dies after a good start, cannot start twice, and finds its descriptor all the same.
+int give_up_later(KeeperLink& link, int run) {
+  if (run == 2 || run == 3) return sb::keeper::kGiveUp;
+  for (const auto& [name, fd] : link.take_all())
+    note(fmt::format("run {} has {}={}", run, name, text_of(fd)));
+  if (run > 1) return 0;
+  if (!link.put("http", memory_with("http1").get())) return 90;
+  die();
+}
+
 // Leaves a child that ends when its parent is dead; the next conductor must hear how.
 int orphan(KeeperLink& link, int run) {
   if (run == 1) {
@@ -137,6 +147,7 @@ int play(const std::string& scene) {
   if (!link.connected()) return 99;
   if (std::getenv(sb::keeper::kVariable) != nullptr) return 98;
   if (scene == "hold") return hold(link, run);
+  if (scene == "give_up_later") return give_up_later(link, run);
   if (scene == "orphan") return orphan(link, run);
   if (scene == "overfill") return overfill(link, run);
   if (scene == "crash3") return run <= 3 ? 1 : 0;

@@ -115,6 +115,12 @@ TEST_F(Keeper, does_not_restart_a_conductor_that_gives_up) {
   EXPECT_THAT(lines("runs"), SizeIs(1));
 }
 
+TEST_F(Keeper, restarts_a_conductor_that_gives_up_although_it_could_start_before) {
+  start("give_up_later");
+  EXPECT_EQ(end(), "exit code 0");
+  EXPECT_THAT(lines("notes"), ElementsAre("run 4 has http=http1"));
+}
+
 TEST_F(Keeper, passes_signals_on_and_ends_with_the_conductor) {
   for (const int signal : {SIGTERM, SIGINT}) {
     start("wait");
