@@ -37,10 +37,21 @@ int with_address(const fs::path& path, const std::function<int(const sockaddr*, 
   return use(reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
+// What an earlier program left behind; a file that is something else belongs to somebody.
+Status remove_stale(const fs::path& path) {
+  struct stat there{};
+  if (::lstat(path.c_str(), &there) != 0) return {};
+  if (!S_ISSOCK(there.st_mode)) {
+    return fail(ErrorKind::conflict, fmt::format("{} exists and is not a socket", path.string()));
+  }
+  ::unlink(path.c_str());
+  return {};
+}
+
 Result<UniqueFd> bind_unix(const fs::path& path, int type) {
   UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(errno_error("cannot create a Unix socket"));
-  ::unlink(path.c_str());
+  SB_CHECK(remove_stale(path));
   // fchmod before bind sets the mode of the socket file, so that there is no moment in which others may
   // connect.
   ::fchmod(fd.get(), 0600);

@@ -13,7 +13,8 @@
 namespace sb::os {
 
 // A path above 107 bytes does not fit in sockaddr_un: such paths are reached through /proc/self/fd of their
-// folder. listen: removes a stale socket first, mode 0600, CLOEXEC, non-blocking.
+// folder. listen: removes a stale socket first (conflict when something else is there), mode 0600, CLOEXEC,
+// non-blocking.
 [[nodiscard]] Result<UniqueFd> listen_unix(const std::filesystem::path& path);
 [[nodiscard]] Result<UniqueFd> bind_unix_datagram(const std::filesystem::path& path);  // with SO_PASSCRED
 // Blocking stream socket. environment error when nobody listens.

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -125,7 +126,10 @@ void ListeningSockets::forget(const Entry& entry) {
   if (!erased) around_.log(one_line(erased.error()));
   const Result<Address> address = parse_address(entry.address);
   const bool still_used = std::ranges::find(entries_, entry.address, &Entry::address) != entries_.end();
-  if (address && address->is_unix() && !still_used) ::unlink(address->unix_path.c_str());
+  if (!address || !address->is_unix() || still_used) return;
+  struct stat there{};
+  const bool is_socket = ::lstat(address->unix_path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
+  if (is_socket) ::unlink(address->unix_path.c_str());
 }
 
 void ListeningSockets::keep_only(const ServiceSpec& spec) {

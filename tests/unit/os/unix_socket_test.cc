@@ -51,6 +51,20 @@ TEST(UnixSocket, carries_bytes_at_a_path_of_any_length) {
   }
 }
 
+TEST(UnixSocket, replaces_a_stale_socket_but_no_other_file) {
+  const auto folder = sb::tests::temporary_folder();
+  const fs::path path = folder.path() / "s";
+  ASSERT_GOOD(listen_unix(path));
+  ASSERT_GOOD(listen_unix(path));
+  const fs::path file = folder.path() / "notes.txt";
+  sb::tests::write(file, "dear diary");
+  EXPECT_ERROR(ErrorKind::conflict, listen_unix(file));
+  EXPECT_EQ(sb::tests::read(file), "dear diary");
+  fs::create_symlink(file, folder.path() / "link");
+  EXPECT_ERROR(ErrorKind::conflict, bind_unix_datagram(folder.path() / "link"));
+  EXPECT_TRUE(fs::is_symlink(folder.path() / "link"));
+}
+
 TEST(UnixSocket, is_for_its_owner_alone) {
   const auto folder = sb::tests::temporary_folder();
   const mode_t before = ::umask(0);
