@@ -1,6 +1,7 @@
 #include "supervise/health_probe.h"
 
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "supervise/probe.h"
@@ -14,19 +15,27 @@ ThreadedProbe::~ThreadedProbe() {
 void ThreadedProbe::ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
                         const std::filesystem::path& directory, std::function<void(Status)> answer) {
   const auto thread = threads_.emplace(threads_.end());
-  *thread = std::thread([this, thread, spec, sockets, directory, answer = std::move(answer)]() mutable {
+  const auto work = [this, thread, spec, sockets, directory, answer] {
     std::vector<BoundSocket> bound;
     bound.reserve(sockets.size());
     for (const BoundAddress& socket : sockets) {
       bound.push_back(BoundSocket{.name = socket.name, .address = socket.address, .fd = {}});
     }
     auto result = std::make_shared<Status>(probe_once(spec, bound, directory));
-    loop_.post([this, thread, result, answer = std::move(answer)] {
+    loop_.post([this, thread, result, answer] {
       thread->join();  // it has nothing left to do but to return
       threads_.erase(thread);
       answer(std::move(*result));
     });
-  });
+  };
+  try {
+    *thread = std::thread(work);
+  } catch (const std::system_error& error) {
+    threads_.erase(thread);
+    loop_.post([answer = std::move(answer), code = error.code().value()] {
+      answer(fail(errno_error("cannot start a thread for a health check", code)));
+    });
+  }
 }
 
 }  // namespace sb::supervise

@@ -24,7 +24,8 @@ struct BoundAddress {
 class HealthProbe {
  public:
   virtual ~HealthProbe() = default;
-  // Calls answer once, later, on the event loop. Kinds other than http, tcp and command are never asked.
+  // Calls answer once, later, on the event loop; with ErrorKind::environment when this host could not ask,
+  // which says nothing about the service. Kinds other than http, tcp and command are never asked.
   virtual void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
                    const std::filesystem::path& directory, std::function<void(Status)> answer) = 0;
 };

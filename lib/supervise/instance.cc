@@ -40,7 +40,8 @@ void Instance::notify(const Notification& notification) {
       deadline_ = around_.timers.after(more, [this] { not_up_in_time(); });
     }
   }
-  if (notification.watchdog && phase_ == Phase::up) expect_watchdog();
+  const bool watched = spec().health.kind == ProbeSpec::Kind::watchdog;
+  if (notification.watchdog && watched && phase_ == Phase::up) expect_watchdog();
   if (notification.ready && !ready_ && spec().ready.kind == ProbeSpec::Kind::notify &&
       phase_ == Phase::starting) {
     became_ready();
@@ -120,6 +121,7 @@ void Instance::answered(Status status) {
     ++checks_passed_;
     return ask_again(spec().health.interval);
   }
+  if (status.error().kind == ErrorKind::environment) return ask_again(spec().health.interval);
   if (++failures_ < spec().health.failures) return ask_again(spec().health.interval);
   became_ill(fmt::format("{} health check{} failed: {}", failures_, failures_ == 1 ? "" : "s in a row",
                          last_failure_));

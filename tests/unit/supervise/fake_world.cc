@@ -83,6 +83,7 @@ void FakeProbe::ask(const supervise::ProbeSpec&, const std::vector<supervise::Bo
   ++asked;
   pending_.push_back(std::make_unique<os::Watch>(
       timers_.after(os::Milliseconds(0), [this, directory, answer = std::move(answer)] {
+        if (cannot_ask) return answer(fail(ErrorKind::environment, "cannot start a thread"));
         answer(sick.contains(directory) ? Status(fail(ErrorKind::unhealthy, "GET /health answered 503"))
                                         : Status());
       })));

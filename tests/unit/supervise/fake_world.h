@@ -55,6 +55,7 @@ class FakeProbe final : public supervise::HealthProbe {
  public:
   explicit FakeProbe(os::Timers& timers) : timers_(timers) {}
   std::set<std::filesystem::path> sick;  // version folders whose services say no
+  bool cannot_ask = false;               // the host lacks what it takes
   int asked = 0;
   void ask(const supervise::ProbeSpec& spec, const std::vector<supervise::BoundAddress>& sockets,
            const std::filesystem::path& directory, std::function<void(Status)> answer) override;

@@ -8,9 +8,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include "os/unix_socket.h"
+#include "supervise/health_probe.h"
 #include "supervise/process_runner.h"
 #include "supervise/service_log.h"
 #include "support/files.h"
@@ -170,6 +172,32 @@ TEST(Probe, of_the_kinds_that_ask_nothing_is_good) {
     spec.kind = kind;
     EXPECT_TRUE(probe_once(spec, {}, "/").has_value());
   }
+}
+
+TEST(ThreadedProbe, says_that_the_host_cannot_ask_when_it_has_no_thread) {
+  ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
+  ThreadedProbe probe(*loop);
+  pthread_attr_t usual;
+  pthread_attr_t huge;  // a stack that no address space has room for
+  ASSERT_EQ(::pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(::pthread_getattr_default_np(&huge), 0);
+  ASSERT_EQ(::pthread_attr_setstacksize(&huge, std::size_t{1} << 48U), 0);
+  ASSERT_EQ(::pthread_setattr_default_np(&huge), 0);
+  std::optional<Status> answer;
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::tcp;
+  probe.ask(spec, {}, "/", [&](const Status& status) {
+    answer = status;
+    loop->stop();
+  });
+  ASSERT_EQ(::pthread_setattr_default_np(&usual), 0);
+  ::pthread_attr_destroy(&usual);
+  ::pthread_attr_destroy(&huge);
+  EXPECT_FALSE(answer.has_value()) << "answered before ask returned";
+  loop->run();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_ERROR(ErrorKind::environment, *answer);
+  EXPECT_TRUE(probe.idle());
 }
 
 TEST(Notification, is_read_line_by_line) {

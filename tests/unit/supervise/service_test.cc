@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/files.h"
 #include "support/result_matchers.h"
 #include "unit/supervise/fake_world.h"
 
@@ -133,6 +134,17 @@ TEST_F(ServiceTest, is_restarted_only_after_several_failed_checks_in_a_row) {
               HasSubstr("3 health checks in a row failed: GET /health answered 503"));
 }
 
+TEST_F(ServiceTest, is_not_blamed_for_a_host_that_cannot_ask) {
+  start_and_be_up(world_.deployment(1));
+  world_.probe.cannot_ask = true;
+  world_.pass(10'000);
+  EXPECT_EQ(world_.status().state, "running");
+  world_.probe.cannot_ask = false;
+  world_.probe.sick.insert(world_.folder(1));
+  world_.pass(4'000);
+  EXPECT_EQ(starts(), 2U) << "it was never asked again";
+}
+
 TEST_F(ServiceTest, with_a_watchdog_has_to_report_in_time) {
   Deployment deployment = world_.deployment(1);
   deployment.spec.health = ProbeSpec{};
@@ -149,6 +161,15 @@ TEST_F(ServiceTest, with_a_watchdog_has_to_report_in_time) {
   world_.pass(1'200);
   EXPECT_EQ(starts(), 2U);
   EXPECT_THAT(world_.log, HasSubstr("no WATCHDOG=1 for 1.0 s"));
+}
+
+TEST_F(ServiceTest, with_another_health_check_need_not_go_on_with_a_watchdog) {
+  start_and_be_up(world_.deployment(1));
+  Notification alive;
+  alive.watchdog = true;
+  world_.supervisor->notify(world_.newest(), alive);
+  world_.pass(60'000);
+  EXPECT_EQ(starts(), 1U) << world_.log;
 }
 
 TEST_F(ServiceTest, that_does_not_go_is_killed_after_its_drain_timeout) {
@@ -255,6 +276,25 @@ TEST_F(ServiceTest, keeps_its_socket_across_restarts_and_gives_it_up_when_remove
   EXPECT_EQ(world_.supervisor->find("web"), nullptr);
   EXPECT_TRUE(world_.vault.held.empty());
   EXPECT_TRUE(bind_socket({.name = "x", .listen = address}).has_value());
+}
+
+TEST_F(ServiceTest, never_removes_a_file_that_is_no_socket) {
+  const std::filesystem::path path = world_.root.path() / "web.sock";
+  Deployment deployment = world_.deployment(1);
+  deployment.spec.sockets = {{.name = "http", .listen = "unix:" + path.string()}};
+  tests::write(path, "dear diary");
+  Service& service = start(deployment);
+  EXPECT_THAT(world_.log, HasSubstr("exists and is not a socket"));
+  EXPECT_EQ(tests::read(path), "dear diary");
+  std::filesystem::remove(path);
+  world_.pass(60'000);
+  EXPECT_TRUE(std::filesystem::is_socket(path));
+  // Somebody puts a file in its place.
+  std::filesystem::remove(path);
+  tests::write(path, "dear diary");
+  service.stop([&] { world_.supervisor->remove("web"); });
+  world_.settle();
+  EXPECT_EQ(tests::read(path), "dear diary");
 }
 
 TEST_F(ServiceTest, of_an_unknown_name_is_not_found_with_a_suggestion) {
