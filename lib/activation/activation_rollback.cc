@@ -136,6 +136,7 @@ void ActivationCycle::point_back() {
     } else {
       service->settle_on(old.deployment, old.wanted);
     }
+    service->close_unused_sockets();
   }
   for (const supervise::ServiceSpec& spec : plan_.to.services) {
     supervise::Service* service = around_.supervisor.find(spec.name);

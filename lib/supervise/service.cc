@@ -175,7 +175,18 @@ void Service::when_all_have_left(std::function<void()> callback) {
 }
 
 void Service::restart(Done up) {
-  stop([this, up = std::move(up)]() mutable { start(std::move(up)); });
+  // Wanted all the time: when the conductor dies in the drain, the next one brings it up again.
+  wanted_ = true;
+  held_ = false;
+  record();
+  drain_live([this, up = std::move(up)]() mutable {
+    if (!wanted_) return up(fail(ErrorKind::interrupted, fmt::format("service {} was stopped", name())));
+    if (held_) return up(fail(ErrorKind::conflict, fmt::format("service {} is being swapped", name())));
+    if (live_is_up()) return up({});  // a swap was faster
+    waiting_.push_back(std::move(up));
+    backoff_.reset();
+    start_live();
+  });
 }
 
 void Service::remove() {

@@ -46,6 +46,7 @@ class Service {
   void start(Done up);  // good once ready and healthy; retried with back-off after a failure
   void stop(std::function<void()> gone);   // drains; wanted no more
   void pause(std::function<void()> gone);  // drains, but stays wanted: the conductor's next start resumes it
+  // Drains and starts again. interrupted when it is stopped meanwhile, conflict when a swap takes it over.
   void restart(Done up);
   void resume();  // starts what is wanted and does not run
   void remove();  // forgets a stopped service and closes its sockets
@@ -83,7 +84,7 @@ class Service {
   // and the service is held.
   void watch(std::function<void(const std::string& cause)> trouble);
   void unwatch() { trouble_ = nullptr; }
-  void close_unused_sockets() { sockets_.keep_only(deployment_.spec); }
+  void close_unused_sockets();  // but for a version that comes up, which may have some of its own
 
  private:
   Service(Surroundings& around, Deployment deployment, bool wanted)

@@ -77,6 +77,7 @@ void Service::commit(std::function<void()> drained) {
   trouble_text_.clear();
   record_hand_over(old ? old->id() : 0);
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
+  settle({});
   if (old) return retire(std::move(old), std::move(drained));
   drained();
 }
@@ -90,6 +91,7 @@ void Service::drop_incoming(std::function<void()> gone) {
 void Service::abandon(Done back) {
   drop_incoming([this, back = std::move(back)]() mutable {
     held_ = false;
+    close_unused_sockets();
     if (!wanted_) return back({});
     if (live_is_up()) return back({});
     if (!live_ && restart_timer_)
@@ -108,6 +110,10 @@ void Service::settle_on(const Deployment& deployment, bool wanted) {
   drop_incoming([] {});
   if (live_) return retire(std::move(live_), [this] { schedule_restart(); });
   schedule_restart();
+}
+
+void Service::close_unused_sockets() {
+  if (!incoming_ && !bring_up_done_) sockets_.keep_only(deployment_.spec);
 }
 
 void Service::watch(std::function<void(const std::string& cause)> trouble) {

@@ -251,6 +251,23 @@ TEST_F(Activation, rolls_back_when_new_turns_unhealthy_and_serves_until_the_old_
   EXPECT_THAT(running(1), SizeIs(1));
 }
 
+TEST_F(Activation, closes_the_sockets_that_only_the_refused_version_had) {
+  keep_first_version();
+  Request with_admin = request(2);
+  with_admin.services[0].sockets.push_back({.name = "admin", .listen = "127.0.0.1:0"});
+  begin(with_admin);
+  all_ready();
+  world_.settle();
+  ASSERT_EQ(last_step(), history::Step::verifying);
+  EXPECT_THAT(world_.vault.held, SizeIs(2));
+  world_.processes.end(running(2).front());
+  world_.settle();
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(world_.vault.held, SizeIs(1));
+}
+
 TEST_F(Activation, rolls_back_when_new_dies_while_the_old_one_still_drains) {
   keep_first_version();
   world_.processes.stubborn.insert(running(1).front());

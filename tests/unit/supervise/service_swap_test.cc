@@ -125,6 +125,32 @@ TEST_F(ServiceSwap, starts_the_drained_one_again_when_the_new_one_fails) {
   EXPECT_EQ(world_.processes.alive_in(world_.folder(1)).size(), 1U);
 }
 
+TEST_F(ServiceSwap, is_not_disturbed_by_a_restart_that_was_under_way) {
+  begin(SwapMode::drain_first);
+  world_.processes.stubborn.insert(old_);
+  std::string restarted = "none yet";
+  service_->restart([&](const Status& up) { restarted = up ? "up" : to_string(up.error().kind); });
+  bring_up(2);
+  world_.pass(10'000);
+  EXPECT_EQ(restarted, "conflict");
+  EXPECT_THAT(world_.processes.alive_in(world_.folder(1)), IsEmpty()) << "two at once";
+  world_.ready(world_.newest());
+  EXPECT_EQ(answer_, "up");
+}
+
+TEST_F(ServiceSwap, answers_a_restart_that_it_has_overtaken) {
+  begin();
+  std::string restarted = "none yet";
+  bring_up(2);
+  world_.ready(world_.newest());
+  service_->restart([&](const Status& up) { restarted = up ? "up" : up.error().what; });
+  world_.settle();
+  EXPECT_EQ(world_.processes.alive_in(world_.folder(1)).size(), 1U);
+  EXPECT_EQ(restarted, "none yet");
+  service_->commit([] {});
+  EXPECT_EQ(restarted, "up");
+}
+
 TEST_F(ServiceSwap, tells_its_watcher_once_and_does_not_restart) {
   begin();
   int told = 0;
@@ -157,9 +183,10 @@ TEST_F(ServiceSwap, binds_a_socket_that_only_the_new_one_has_and_closes_what_nob
   service_->bring_up(next, [](const Status&) {});
   EXPECT_THAT(world_.processes.started.back().spec.socket_names, ElementsAre("http", "admin"));
   EXPECT_EQ(world_.vault.held.size(), 2U);
-  service_->drop_incoming([] {});
-  world_.settle();
   service_->close_unused_sockets();
+  EXPECT_EQ(world_.vault.held.size(), 2U) << "what the next version uses was closed";
+  service_->abandon([](const Status&) {});
+  world_.settle();
   EXPECT_EQ(world_.vault.held.size(), 1U);
 }
 

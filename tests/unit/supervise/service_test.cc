@@ -201,6 +201,44 @@ TEST_F(ServiceTest, is_never_started_beside_one_that_is_still_leaving) {
   EXPECT_EQ(world_.processes.alive.size(), 1U);
 }
 
+TEST_F(ServiceTest, comes_up_again_when_the_conductor_dies_in_its_restart) {
+  Service& service = start_and_be_up(world_.deployment(1));
+  world_.processes.stubborn.insert(world_.newest());
+  service.restart([](const Status&) {});
+  EXPECT_EQ(service.status().state, "starting");
+  world_.restart();
+  world_.supervisor->resume();
+  world_.pass(10'000);
+  EXPECT_EQ(starts(), 2U);
+  EXPECT_EQ(world_.processes.alive.size(), 1U);
+}
+
+TEST_F(ServiceTest, that_is_stopped_in_its_restart_stays_stopped) {
+  Service& service = start_and_be_up(world_.deployment(1));
+  world_.processes.stubborn.insert(world_.newest());
+  answers_.clear();
+  service.restart([this](const Status& up) { answers_.push_back(up ? "up" : up.error().what); });
+  service.stop([] {});
+  world_.pass(60'000);
+  EXPECT_EQ(starts(), 1U);
+  EXPECT_EQ(service.status().state, "stopped");
+  EXPECT_THAT(answers_, ElementsAre("service web was stopped"));
+}
+
+TEST_F(ServiceTest, is_started_once_by_two_restarts_and_a_start_at_once) {
+  Service& service = start_and_be_up(world_.deployment(1));
+  world_.processes.stubborn.insert(world_.newest());
+  answers_.clear();
+  const auto answer = [this](const Status& up) { answers_.push_back(up ? "up" : up.error().what); };
+  service.restart(answer);
+  service.restart(answer);
+  service.start(answer);
+  world_.pass(10'000);
+  world_.ready(world_.newest());
+  EXPECT_EQ(starts(), 2U);
+  EXPECT_THAT(answers_, ElementsAre("up", "up", "up"));
+}
+
 TEST_F(ServiceTest, that_cannot_be_started_is_retried_with_back_off_and_says_why) {
   world_.processes.fails = [](const os::SpawnSpec&) { return true; };
   Service& service = start(world_.deployment(1));
