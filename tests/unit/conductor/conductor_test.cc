@@ -2,6 +2,7 @@
 // workers.
 #include <csignal>
 #include <memory>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -79,6 +80,28 @@ TEST(Conductor, stops_starts_and_removes_a_service) {
   conductor.call("service.remove", {{"name", "web"}});
   EXPECT_TRUE(conductor.service("web").is_null());
   EXPECT_EQ(conductor.try_call("service.stop", {{"name", "web"}}).error().kind, ErrorKind::not_found);
+}
+
+TEST(Conductor, does_not_remove_a_service_that_was_started_again_while_it_drained) {
+  ConductorProcess conductor;
+  conductor.start();
+  const TestVersions versions(conductor.home(), "web");
+  versions.make(1, "lingers");
+  const int pid = conductor.call("service.ensure", versions.ensure(1))["pid"].get<int>();
+  while (conductor.service("web")["state"] != "running") std::this_thread::yield();
+  write(versions.folder(1) / "behaviour", "ok");  // of the next one
+  Result<Json> removed;
+  Result<Json> started;
+  std::thread remover([&] { removed = conductor.try_call("service.remove", {{"name", "web"}}); });
+  while (conductor.service("web")["pid"] != 0) std::this_thread::yield();
+  std::thread starter([&] { started = conductor.try_call("service.start", {{"name", "web"}}); });
+  while (conductor.service("web")["state"] != "starting") std::this_thread::yield();
+  ::kill(pid, SIGKILL);
+  remover.join();
+  starter.join();
+  EXPECT_ERROR(ErrorKind::conflict, removed);
+  ASSERT_GOOD(started);
+  EXPECT_EQ(conductor.service("web")["state"], "running");
 }
 
 TEST(Conductor, adopts_its_services_after_kill_9_and_has_their_sockets_back) {

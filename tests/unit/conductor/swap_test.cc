@@ -176,6 +176,38 @@ TEST_F(Swap, refuses_a_second_one_at_the_same_time) {
   EXPECT_ERROR(ErrorKind::conflict, conductor_.try_call("service.stop", {{"name", "web"}}));
 }
 
+TEST_F(Swap, is_not_robbed_of_its_service_by_a_remove_that_waited_for_the_old_one) {
+  versions_.make(1, "lingers");
+  make_v1_live();
+  Result<Json> removed;
+  std::thread remover([&] { removed = conductor_.try_call("service.remove", {{"name", "web"}}); });
+  while (conductor_.service("web")["pid"] != 0) std::this_thread::yield();
+  versions_.make(2, "ok");
+  cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
+  while (conductor_.service("web")["version"] != 2) std::this_thread::yield();
+  ::kill(pid_, SIGKILL);
+  remover.join();
+  EXPECT_ERROR(ErrorKind::conflict, removed);
+  EXPECT_EQ(conductor_.call("activation.wait", {{"cycle", cycle_}})["outcome"], "kept");
+  EXPECT_EQ(answer(), "v2");
+}
+
+TEST_F(Swap, is_not_begun_again_by_a_restart_that_waited_for_the_old_one) {
+  versions_.edit().swap = supervise::SwapMode::drain_first;
+  versions_.make(1, "lingers");
+  make_v1_live();
+  Result<Json> restarted;
+  std::thread client([&] { restarted = conductor_.try_call("service.restart", {{"name", "web"}}); });
+  while (conductor_.service("web")["pid"] != 0) std::this_thread::yield();
+  versions_.make(2, "ok");
+  cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
+  ::kill(pid_, SIGKILL);
+  client.join();
+  EXPECT_ERROR(ErrorKind::conflict, restarted);
+  EXPECT_EQ(conductor_.call("activation.wait", {{"cycle", cycle_}})["outcome"], "kept");
+  EXPECT_EQ(read(conductor_.home().state() / "events"), "v1 started\nv2 started\n");
+}
+
 TEST_F(Swap,
        leaves_nothing_running_when_the_conductor_is_stopped_in_the_middle_and_goes_on_at_its_next_start) {
   make_v1_live();

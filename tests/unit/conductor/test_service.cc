@@ -3,6 +3,7 @@
 //
 //   ok           READY=1, answers
 //   never_ready  runs, but says nothing
+//   lingers      the same, and ignores SIGTERM
 //   dies         ends with code 7 at once
 // GET / answers "<text of the file version> <pid>", GET /health 200 (503 when the file "sick" is there), GET
 // /die ends with code 9, GET /events is what happened to it.
@@ -85,7 +86,7 @@ int main() {
   ::sigprocmask(SIG_BLOCK, &terminate, &before);
   if (behaviour != "never_ready") notify("READY=1\nSTATUS=at your service");
   const bool has_socket = std::getenv("LISTEN_FDS") != nullptr;
-  while (stopping == 0) {
+  while (stopping == 0 || behaviour == "lingers") {
     pollfd wait{.fd = has_socket ? 3 : -1, .events = POLLIN, .revents = 0};
     if (::ppoll(&wait, 1, nullptr, &before) <= 0) continue;
     const int connection = ::accept4(3, nullptr, nullptr, SOCK_CLOEXEC);

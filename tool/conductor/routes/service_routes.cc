@@ -55,6 +55,22 @@ Result<supervise::Service*> named(Conductor& conductor, const Json& params) {
   return service;
 }
 
+// What a drain leaves. Much may have happened while it lasted: a swap, a start, the same method again.
+Result<Json> remove_drained(Conductor& conductor, const Json& params) {
+  const Result<supervise::Service*> service = named(conductor, params);
+  if (!service) {
+    if (service.error().kind == ErrorKind::not_found) return Json::object();
+    return fail(service.error());
+  }
+  const std::string name = (*service)->deployment().spec.name;
+  if ((*service)->wanted() || (*service)->live_runs() || (*service)->has_incoming()) {
+    return fail(ErrorKind::conflict, fmt::format("service {} was started again meanwhile", name),
+                "selfbuild status");
+  }
+  conductor.supervisor().remove(name);
+  return Json::object();
+}
+
 rpc::Method on_named(Conductor& conductor, std::function<void(supervise::Service&, const rpc::Reply&)> act) {
   return [&conductor, act = std::move(act)](const rpc::Request& request, const rpc::Reply& reply) {
     const Result<supervise::Service*> service = named(conductor, request.params);
@@ -86,13 +102,12 @@ void add_service_routes(Conductor& conductor) {
                         on_named(conductor, [](supervise::Service& service, const rpc::Reply& reply) {
                           service.stop([&service, reply] { reply(supervise::to_json(service.status())); });
                         }));
-  conductor.server().on("service.remove", on_named(conductor, [&conductor](supervise::Service& service,
-                                                                           const rpc::Reply& reply) {
-                          service.stop([&conductor, name = service.deployment().spec.name, reply] {
-                            conductor.supervisor().remove(name);
-                            reply(Json::object());
-                          });
-                        }));
+  conductor.server().on(
+      "service.remove",
+      on_named(conductor, [&conductor](supervise::Service& service, const rpc::Reply& reply) {
+        const Json params{{"name", service.deployment().spec.name}};
+        service.stop([&conductor, params, reply] { reply(remove_drained(conductor, params)); });
+      }));
 }
 
 }  // namespace sb::tool
