@@ -65,7 +65,7 @@ Status Conductor::open() {
   SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
   SB_TRY(history_, history::History::open(home_.database(), clock_));
   SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
-  leases_.emplace(*tasks_, log);
+  leases_.emplace(*tasks_, *loop_, log);
   SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
   vault_.emplace(keeper_, log);
   const std::filesystem::path notify_socket = home_.state() / "notify.sock";

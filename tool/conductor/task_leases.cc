@@ -1,9 +1,17 @@
 #include "tool/conductor/task_leases.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace sb::tool {
+namespace {
+
+constexpr rpc::ConnectionId kNobody = 0;  // connections are numbered from 1
+constexpr os::Milliseconds kAgain{1'000};
+
+}  // namespace
 
 void TaskLeases::claim(rpc::ConnectionId connection, rpc::Reply reply) {
   // Who asks for more has given up what it had: a worker does one thing at a time.
@@ -25,10 +33,24 @@ void TaskLeases::release(rpc::ConnectionId connection) {
       continue;
     }
     const Status released = tasks_.release(lease->first);
-    log_(released ? fmt::format("task {} is free again: its worker has gone", lease->first)
-                  : one_line(released.error()));
+    if (!released) {
+      lease->second = kNobody;
+      ++lease;
+      try_again(released.error());
+      continue;
+    }
+    log_(fmt::format("task {} is free again: its worker has gone", lease->first));
     lease = leases_.erase(lease);
   }
+}
+
+void TaskLeases::try_again(const Error& error) {
+  const std::string trouble = one_line(error);
+  if (std::exchange(trouble_, trouble) != trouble) log_(trouble);
+  again_ = timers_.after(kAgain, [this] {
+    release(kNobody);
+    dispatch();
+  });
 }
 
 Status TaskLeases::complete(std::int64_t task, int attempt, bool ok, const std::string& result_json) {
@@ -41,8 +63,9 @@ Status TaskLeases::complete(std::int64_t task, int attempt, bool ok, const std::
 void TaskLeases::dispatch() {
   while (!waiting_.empty()) {
     Result<std::optional<bus::Task>> task = tasks_.claim();
-    if (!task) return log_(one_line(task.error()));
+    if (!task) return try_again(task.error());
     if (!*task) return;
+    trouble_.clear();
     const Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
     leases_[(*task)->id] = next.connection;

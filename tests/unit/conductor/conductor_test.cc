@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
 
+#include "sqlite/database.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
 #include "unit/conductor/conductor_process.h"
@@ -194,6 +195,41 @@ TEST(Conductor, gives_a_task_to_the_next_worker_when_the_first_has_gone) {
   ASSERT_GOOD(second.call(
       "task.complete", {{"task", lease["task"]}, {"attempt", 2}, {"ok", true}, {"result", Json::object()}}));
   EXPECT_EQ(conductor.call("task.list")["tasks"][0]["status"], "completed");
+}
+
+TEST(Conductor, frees_a_task_as_soon_as_the_disk_lets_it) {
+  ConductorProcess conductor;
+  conductor.start();
+  conductor.call("task.submit", {{"project", "p"}, {"plan", "{}"}});
+  auto first = std::make_unique<rpc::Client>(conductor.connect());
+  ASSERT_GOOD(first->call("task.claim", Json::object()));
+  ASSERT_OK(sqlite::Database database, sqlite::Database::open(conductor.home().database()));
+  ASSERT_GOOD(
+      database.execute("CREATE TRIGGER refused BEFORE UPDATE ON task WHEN NEW.status = 'pending' "
+                       "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"));
+  first.reset();
+  while (conductor.log().find("the disk is full") == std::string::npos) std::this_thread::yield();
+  ASSERT_GOOD(database.execute("DROP TRIGGER refused"));
+  rpc::Client second = conductor.connect();
+  ASSERT_OK(const Json lease, second.call("task.claim", Json::object()));
+  EXPECT_EQ(lease["attempt"], 2);
+}
+
+TEST(Conductor, gives_a_task_out_as_soon_as_the_disk_lets_it) {
+  ConductorProcess conductor;
+  conductor.start();
+  conductor.call("task.submit", {{"project", "p"}, {"plan", "{}"}});
+  ASSERT_OK(sqlite::Database database, sqlite::Database::open(conductor.home().database()));
+  ASSERT_GOOD(
+      database.execute("CREATE TRIGGER refused BEFORE UPDATE ON task "
+                       "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"));
+  Result<Json> lease;
+  std::thread worker([&] { lease = conductor.try_call("task.claim"); });
+  while (conductor.log().find("the disk is full") == std::string::npos) std::this_thread::yield();
+  ASSERT_GOOD(database.execute("DROP TRIGGER refused"));
+  worker.join();
+  ASSERT_GOOD(lease);
+  EXPECT_EQ((*lease)["attempt"], 1);
 }
 
 TEST(Conductor, holds_a_second_task_back_while_the_first_is_worked_on) {
