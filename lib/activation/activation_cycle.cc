@@ -102,6 +102,10 @@ void ActivationCycle::drain_old() {
     if (!found) return roll_back(next.spec.name, one_line(found.error()));
     supervise::Service* service = *found;
     ++*open;
+    if (service->is_paused(next)) {
+      start_paused(*service, one_less);
+      continue;
+    }
     if (service->incoming_is(next)) {
       service->commit(one_less);
     } else {
@@ -116,6 +120,18 @@ void ActivationCycle::drain_old() {
     service->stop(one_less);
   }
   one_less();
+}
+
+// The conductor was stopped with its services while this one was verified.
+void ActivationCycle::start_paused(supervise::Service& service, std::function<void()> up) {
+  deadline_ms_ = 0;  // it has its whole probation before it
+  service.start([this, &service, up = std::move(up), alive = std::weak_ptr<int>(alive_)](const Status& came) {
+    if (alive.expired() || going_back_) return;
+    const std::string& name = service.deployment().spec.name;
+    if (!came) return roll_back(name, "it did not come up again: " + one_line(came.error()));
+    service.watch([this, name](const std::string& cause) { roll_back(name, cause); });
+    up();
+  });
 }
 
 void ActivationCycle::verify() {

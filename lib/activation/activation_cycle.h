@@ -58,6 +58,7 @@ class ActivationCycle {
   void start_new(std::size_t index);
   void point();
   void drain_old();
+  void start_paused(supervise::Service& service, std::function<void()> up);
   void verify();
   void watch_until(std::int64_t deadline_ms);
   void keep();

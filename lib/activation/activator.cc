@@ -157,6 +157,10 @@ Observed Activator::observe(const SwapPlan& plan) const {
   observed.same = plan.pointer_before == plan.pointer_after();
   for (const supervise::Deployment& next : plan.deployments()) {
     const supervise::Service* service = around_.supervisor.find(next.spec.name);
+    if (service != nullptr && service->is_paused(next)) {
+      observed.paused = true;
+      continue;
+    }
     const bool runs = service != nullptr && (service->live_is(next) || service->incoming_is(next));
     if (!runs) observed.new_runs = false;
   }

@@ -25,6 +25,8 @@ Step redo(const JournalState& journal) {
 // A verdict needs somebody who watched: time in which there was no conductor does not count as probation.
 Step verify(const JournalState& journal, const Observed& observed) {
   if (!observed.new_runs) return roll_back("it ended while the conductor was away");
+  // Nobody died: its probation starts again with it.
+  if (observed.paused) return {.kind = Kind::verify, .until_ms = observed.now_ms + observed.probation_ms};
   const bool watched_before = journal.last == history::Step::verifying;
   if (watched_before && observed.now_ms <= journal.deadline_ms) {
     return {.kind = Kind::verify, .until_ms = journal.deadline_ms};
@@ -85,7 +87,8 @@ Step next_step(const JournalState& journal, const Observed& observed) {
     case history::Step::swapping:
     case history::Step::started:
       // Trust the pointer: it may have moved without its record.
-      if (observed.pointer != Pointer::after || (observed.same && !observed.new_runs)) return redo(journal);
+      if (observed.pointer != Pointer::after || (observed.same && (!observed.new_runs || observed.paused)))
+        return redo(journal);
       return verify(journal, observed);
     case history::Step::pointed:
     case history::Step::verifying:

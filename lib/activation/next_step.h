@@ -32,7 +32,8 @@ struct Observed {
   enum class Pointer { before, after, elsewhere };
   Pointer pointer = Pointer::before;
   bool same = false;     // before and after are the same version: the pointer tells nothing
-  bool new_runs = true;  // every service of the new version has a living process of it
+  bool new_runs = true;  // every service of the new version has a living process of it, or is paused
+  bool paused = false;   // one was drained together with the conductor, on purpose
   std::int64_t now_ms = 0;
   std::int64_t probation_ms = 0;
 };

@@ -1,6 +1,8 @@
 // A service's everyday life: start, restart, stop, status. What it does for a swap is in service_swap.cc.
 #include "supervise/service.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -30,12 +32,13 @@ nlohmann::json to_json(const ServiceStatus& status) {
 }
 
 Result<std::unique_ptr<Service>> Service::make(Surroundings& around, Deployment deployment, bool wanted) {
-  SB_CHECK(around.table.put_service(ServiceRow{.deployment = deployment, .wanted = wanted}));
+  SB_CHECK(around.table.put_service(ServiceRow{.deployment = deployment, .wanted = wanted, .paused = false}));
   return std::unique_ptr<Service>(new Service(around, std::move(deployment), wanted));
 }
 
 Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const ServiceRow& row) {
   std::unique_ptr<Service> service(new Service(around, row.deployment, row.wanted));
+  service->paused_ = row.paused;
   SB_TRY(const std::vector<InstanceRow> instances, around.table.instances(service->name()));
   SB_TRY(const std::vector<SocketRow> sockets, around.table.sockets(service->name()));
   // Any of its processes can give a lost socket back.
@@ -74,6 +77,7 @@ void Service::adopt(const InstanceRow& row) {
                                  events_of(row.id));
   log(fmt::format("adopted pid {} (v{})", instance->pid(), row.deployment.version));
   if (row.role == Role::live && !live_) {
+    paused_ = false;
     deployment_ = row.deployment;  // what runs is the truth, and is what a restart has to start
     live_ = std::move(instance);
     live_->begin();
@@ -132,6 +136,7 @@ Instance::Events Service::events_of(std::int64_t id) {
 }
 
 void Service::start(Done up) {
+  if (ending_) return up(fail(ErrorKind::interrupted, "the conductor is being stopped"));
   wanted_ = true;
   record();
   if (live_is_up()) return up({});
@@ -148,13 +153,16 @@ void Service::resume() {
 
 void Service::stop(std::function<void()> gone) {
   wanted_ = false;
+  paused_ = false;
   record();
   trouble_text_.clear();
   drain_live(std::move(gone));
 }
 
 void Service::pause(std::function<void()> gone) {
-  held_ = true;
+  ending_ = true;
+  paused_ = wanted_;
+  record();
   // A swap that is under way is not answered any more: the conductor's next start takes it up again.
   bring_up_done_ = nullptr;
   if (incoming_) retire(std::move(incoming_), nullptr);
@@ -175,13 +183,15 @@ void Service::when_all_have_left(std::function<void()> callback) {
 }
 
 void Service::restart(Done up) {
+  if (ending_) return up(fail(ErrorKind::interrupted, "the conductor is being stopped"));
   // Wanted all the time: when the conductor dies in the drain, the next one brings it up again.
   wanted_ = true;
   held_ = false;
   record();
   drain_live([this, up = std::move(up)]() mutable {
     if (!wanted_) return up(fail(ErrorKind::interrupted, fmt::format("service {} was stopped", name())));
-    if (held_) return up(fail(ErrorKind::conflict, fmt::format("service {} is being swapped", name())));
+    if (!may_start())
+      return up(fail(ErrorKind::conflict, fmt::format("service {} is being swapped", name())));
     if (live_is_up()) return up({});  // a swap was faster
     waiting_.push_back(std::move(up));
     backoff_.reset();
@@ -197,7 +207,7 @@ void Service::remove() {
 
 void Service::start_live() {
   restart_timer_.reset();
-  if (live_ || held_ || !wanted_) return;
+  if (live_ || !may_start()) return;
   Result<std::unique_ptr<Instance>> launched = launch(deployment_, Role::live);
   if (!launched) {
     trouble_text_ = one_line(launched.error());
@@ -206,12 +216,13 @@ void Service::start_live() {
     return settle(fail(launched.error()));
   }
   live_ = std::move(*launched);
+  if (std::exchange(paused_, false)) record();
   live_->begin();
 }
 
 void Service::schedule_restart() {
   stable_timer_.reset();
-  if (live_ || held_ || !wanted_) return;
+  if (live_ || !may_start()) return;
   ++restarts_;
   const os::Milliseconds delay = backoff_.next();
   if (delay.count() > 0) log("next start in " + human_duration(delay));
@@ -296,7 +307,7 @@ ServiceStatus Service::status() const {
     status.state = phase == Instance::Phase::starting ? "starting"
                    : phase == Instance::Phase::up     ? "running"
                                                       : "unhealthy";
-  } else if (wanted_) {
+  } else if (wanted_ && !ending_) {
     status.state = restart_timer_                            ? "backoff"
                    : held_ || incoming_ || !leaving_.empty() ? "starting"
                                                              : "failed";
@@ -340,14 +351,13 @@ void Service::bury(std::unique_ptr<Instance> instance) {
 }
 
 void Service::record() {
-  note(around_.table.put_service(ServiceRow{.deployment = deployment_, .wanted = wanted_}));
+  note(around_.table.put_service(row()));
 }
 
 // Again until it is on disk: a conductor that finds the old one there would start that.
 void Service::record_hand_over(std::int64_t from) {
   const bool stays = live_ && live_->id() != from;
-  const Status recorded = around_.table.hand_over(ServiceRow{.deployment = deployment_, .wanted = wanted_},
-                                                  stays ? live_->id() : 0, from);
+  const Status recorded = around_.table.hand_over(row(), stays ? live_->id() : 0, from);
   note(recorded);
   record_timer_.reset();
   if (recorded) return;

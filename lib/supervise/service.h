@@ -44,8 +44,9 @@ class Service {
 
   // -- every day ------------------------------------------------------------------------------------------
   void start(Done up);  // good once ready and healthy; retried with back-off after a failure
-  void stop(std::function<void()> gone);   // drains; wanted no more
-  void pause(std::function<void()> gone);  // drains, but stays wanted: the conductor's next start resumes it
+  void stop(std::function<void()> gone);  // drains; wanted no more
+  // Drains, but stays wanted: the conductor's next start resumes it, and nothing is started before that.
+  void pause(std::function<void()> gone);
   // Drains and starts again. interrupted when it is stopped meanwhile, conflict when a swap takes it over.
   void restart(Done up);
   void resume();  // starts what is wanted and does not run
@@ -56,6 +57,8 @@ class Service {
   [[nodiscard]] bool live_runs() const { return live_ != nullptr; }
   // The process that is live is one of this deployment, whatever the service itself is set to.
   [[nodiscard]] bool live_is(const Deployment& deployment) const;
+  // It was drained with the conductor and has not been started since; it would be one of this deployment.
+  [[nodiscard]] bool is_paused(const Deployment& deployment) const;
   [[nodiscard]] bool live_is_up() const { return live_ && live_->phase() == Instance::Phase::up; }
   [[nodiscard]] int checks_passed() const { return live_ ? live_->checks_passed() : 0; }
   [[nodiscard]] Instance* instance_of(pid_t pid_or_session);
@@ -115,6 +118,10 @@ class Service {
   void on_ended(std::int64_t id, const os::Exit& exit);
   void forget(std::unique_ptr<Instance> instance);
   void bury(std::unique_ptr<Instance> instance);
+  [[nodiscard]] bool may_start() const { return wanted_ && !held_ && !ending_; }
+  [[nodiscard]] ServiceRow row() const {
+    return {.deployment = deployment_, .wanted = wanted_, .paused = paused_};
+  }
   void record();
   void record_hand_over(std::int64_t from);
   void note(const Status& status) const;
@@ -124,7 +131,9 @@ class Service {
   Surroundings& around_;
   Deployment deployment_;
   bool wanted_;
-  bool held_ = false;  // no restarts: a swap has it in its hands
+  bool held_ = false;    // no restarts: a swap has it in its hands
+  bool paused_ = false;  // on disk, too; until it is started again
+  bool ending_ = false;  // and the conductor with it
   ListeningSockets sockets_;
   std::unique_ptr<Instance> live_;
   std::unique_ptr<Instance> incoming_;

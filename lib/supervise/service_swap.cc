@@ -16,6 +16,7 @@ bool runs(const Instance& instance, const Deployment& deployment) {
 }  // namespace
 
 void Service::bring_up(const Deployment& next, Done up) {
+  if (ending_) return;  // the conductor's next start takes the swap up again
   if (incoming_ || bring_up_done_) {
     return up(fail(ErrorKind::conflict, fmt::format("service {} is being swapped already", name())));
   }
@@ -38,7 +39,7 @@ void Service::hold() {
 }
 
 void Service::start_incoming(const Deployment& next) {
-  if (!bring_up_done_ || incoming_) return;  // given up while the old one drained
+  if (!bring_up_done_ || incoming_ || ending_) return;  // given up while the old one drained
   Result<std::unique_ptr<Instance>> launched = launch(next, Role::incoming);
   if (!launched) {
     incoming_trouble_ = one_line(launched.error());
@@ -62,6 +63,11 @@ bool Service::incoming_is(const Deployment& next) const {
   return incoming_ && runs(*incoming_, next);
 }
 
+bool Service::is_paused(const Deployment& deployment) const {
+  return paused_ && !live_ && deployment_.version == deployment.version &&
+         deployment_.directory == deployment.directory;
+}
+
 bool Service::live_is(const Deployment& deployment) const {
   return live_ && runs(*live_, deployment);
 }
@@ -70,6 +76,7 @@ void Service::commit(std::function<void()> drained) {
   std::unique_ptr<Instance> old = std::exchange(live_, std::move(incoming_));
   deployment_ = live_->deployment();
   wanted_ = true;
+  paused_ = false;
   held_ = false;
   restarts_ = 0;
   backoff_.reset();
@@ -104,6 +111,7 @@ void Service::abandon(Done back) {
 void Service::settle_on(const Deployment& deployment, bool wanted) {
   deployment_ = deployment;
   wanted_ = wanted;
+  paused_ = ending_ && wanted;
   held_ = false;
   trouble_ = nullptr;
   record_hand_over(live_ ? live_->id() : 0);

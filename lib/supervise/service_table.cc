@@ -10,7 +10,8 @@
 namespace sb::supervise {
 namespace {
 
-constexpr std::array kMigrations{sqlite::Migration{.number = 1, .sql = schema::k001_supervise}};
+constexpr std::array kMigrations{sqlite::Migration{.number = 1, .sql = schema::k001_supervise},
+                                 sqlite::Migration{.number = 2, .sql = schema::k002_paused}};
 
 std::string_view to_string(Role role) {
   switch (role) {
@@ -46,15 +47,16 @@ Result<ServiceTable> ServiceTable::open(const std::filesystem::path& path) {
 Status ServiceTable::put_service(const ServiceRow& row) {
   SB_TRY(sqlite::Statement put,
          database_.prepare(
-             "INSERT INTO service(name, project, version, directory, spec, wanted) "
-             "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET project = excluded.project, "
+             "INSERT INTO service(name, project, version, directory, spec, wanted, paused) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET project = excluded.project, "
              "version = excluded.version, directory = excluded.directory, spec = excluded.spec, "
-             "wanted = excluded.wanted"));
+             "wanted = excluded.wanted, paused = excluded.paused"));
   const Deployment& deployment = row.deployment;
   put.bind(1, deployment.spec.name).bind(2, deployment.project).bind(3, deployment.version);
   put.bind(4, deployment.directory.string())
       .bind(5, dump_json(to_json(deployment.spec)))
-      .bind(6, row.wanted ? 1 : 0);
+      .bind(6, row.wanted ? 1 : 0)
+      .bind(7, row.paused ? 1 : 0);
   return put.run();
 }
 
@@ -73,7 +75,8 @@ Status ServiceTable::erase_service(const std::string& name) {
 Result<std::vector<ServiceRow>> ServiceTable::services() {
   std::vector<ServiceRow> rows;
   SB_TRY(sqlite::Statement all,
-         database_.prepare("SELECT project, version, directory, spec, wanted FROM service ORDER BY rowid"));
+         database_.prepare(
+             "SELECT project, version, directory, spec, wanted, paused FROM service ORDER BY rowid"));
   while (true) {
     SB_TRY(const bool more, all.step());
     if (!more) return rows;
@@ -83,6 +86,7 @@ Result<std::vector<ServiceRow>> ServiceTable::services() {
     row.deployment.directory = all.text(2);
     SB_TRY(row.deployment.spec, spec_from(all.text(3)));
     row.wanted = all.integer(4) != 0;
+    row.paused = all.integer(5) != 0;
     rows.push_back(std::move(row));
   }
 }

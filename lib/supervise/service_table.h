@@ -39,6 +39,7 @@ struct InstanceRow {
 struct ServiceRow {
   Deployment deployment;
   bool wanted = true;
+  bool paused = false;  // drained together with the conductor, to be started again with it
 };
 struct SocketRow {
   std::string service;

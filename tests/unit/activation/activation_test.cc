@@ -68,6 +68,15 @@ class Activation : public ::testing::Test {
     world_.settle();
   }
 
+  // conductor stop --services
+  void stop_all() {
+    bool gone = false;
+    world_.supervisor->stop_all([&] { gone = true; });
+    world_.pass(10'000);
+    ASSERT_TRUE(gone);
+    ASSERT_THAT(world_.processes.alive, IsEmpty());
+  }
+
   [[nodiscard]] Deployment version(int number, const std::string& service = "web") const {
     Deployment deployment = world_.deployment(number, service);
     deployment.spec.swap = mode_;
@@ -593,6 +602,72 @@ TEST_F(Activation, rolls_back_when_new_died_together_with_the_conductor) {
   world_.settle();
   EXPECT_EQ(outcome_.outcome, "rolled_back");
   EXPECT_THAT(outcome_.cause, HasSubstr("while the conductor was away"));
+  EXPECT_THAT(running(1), SizeIs(1));
+  EXPECT_THAT(running(2), IsEmpty());
+}
+
+TEST_F(Activation, goes_on_with_its_probation_when_the_conductor_was_stopped_with_its_services) {
+  keep_first_version();
+  verify_second();
+  world_.pass(4'000);
+  stop_all();
+  world_.pass(3'600'000);
+  crash();
+  wait();
+  ASSERT_THAT(running(2), SizeIs(1)) << world_.log;
+  EXPECT_THAT(running(1), IsEmpty());
+  all_ready();
+  world_.pass(9'999);
+  EXPECT_EQ(outcome_.outcome, "");
+  world_.pass(1);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_EQ(world_.status().state, "running");
+}
+
+TEST_F(Activation, goes_on_when_it_was_stopped_while_the_old_one_drained) {
+  keep_first_version();
+  world_.processes.stubborn.insert(running(1).front());
+  begin(request(2));
+  all_ready();
+  ASSERT_EQ(last_step(), history::Step::pointed);
+  stop_all();
+  crash();
+  wait();
+  all_ready();
+  world_.pass(20'000);
+  EXPECT_EQ(outcome_.outcome, "kept") << world_.log;
+  EXPECT_THAT(running(2), SizeIs(1));
+}
+
+TEST_F(Activation, rolls_back_a_version_that_does_not_come_up_again_with_the_conductor) {
+  keep_first_version();
+  verify_second();
+  stop_all();
+  crash();
+  wait();
+  ASSERT_THAT(running(2), SizeIs(1));
+  world_.processes.end(running(2).front(), {.known = true, .code = 9, .signal = 0});
+  world_.settle();
+  EXPECT_THAT(running(2), IsEmpty());
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(outcome_.cause, HasSubstr("it did not come up again"));
+  EXPECT_THAT(outcome_.cause, HasSubstr("exit code 9"));
+  EXPECT_THAT(running(1), SizeIs(1));
+}
+
+TEST_F(Activation, starts_nothing_any_more_when_the_conductor_stops_in_a_rollback) {
+  keep_first_version();
+  verify_second();
+  world_.processes.end(running(2).front(), {.known = true, .code = 9, .signal = 0});
+  stop_all();  // before the old one was started
+  EXPECT_THAT(world_.processes.alive, IsEmpty());
+  crash();
+  wait();
+  all_ready();
+  world_.settle();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
   EXPECT_THAT(running(1), SizeIs(1));
   EXPECT_THAT(running(2), IsEmpty());
 }

@@ -116,6 +116,7 @@ TEST(NextStep, follows_the_table) {
     const Observed observed{.pointer = row.pointer,
                             .same = false,
                             .new_runs = row.new_runs,
+                            .paused = false,
                             .now_ms = kNow,
                             .probation_ms = kProbation};
     EXPECT_EQ(next_step(row.journal, observed), row.expected) << row.name;
@@ -124,9 +125,26 @@ TEST(NextStep, follows_the_table) {
 
 TEST(NextStep, does_not_trust_a_pointer_that_was_there_before) {
   // v2 is promoted again because its service was down: the pointer named v2 all the time.
-  const Observed observed{
-      .pointer = Pointer::after, .same = true, .new_runs = false, .now_ms = kNow, .probation_ms = kProbation};
+  const Observed observed{.pointer = Pointer::after,
+                          .same = true,
+                          .new_runs = false,
+                          .paused = false,
+                          .now_ms = kNow,
+                          .probation_ms = kProbation};
   EXPECT_EQ(next_step(at(Journal::swapping), observed).kind, Kind::redo_swap);
+}
+
+TEST(NextStep, verifies_anew_what_was_stopped_together_with_the_conductor) {
+  const Observed observed{.pointer = Pointer::after,
+                          .same = false,
+                          .new_runs = true,
+                          .paused = true,
+                          .now_ms = kNow,
+                          .probation_ms = kProbation};
+  for (const JournalState& journal :
+       {at(Journal::pointed), at(Journal::verifying, 1, 1, kLater), at(Journal::verifying, 1, 3, kEarlier)}) {
+    EXPECT_EQ(next_step(journal, observed), verify_until(kNow + kProbation));
+  }
 }
 
 TEST(ReadJournal, counts_attempts_and_takes_the_last_deadline_and_cause) {

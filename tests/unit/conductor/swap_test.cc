@@ -226,6 +226,21 @@ TEST_F(Swap,
   EXPECT_EQ(versions_.processes(2), 1);
 }
 
+TEST_F(Swap, goes_on_with_its_probation_when_the_conductor_was_stopped_with_its_services) {
+  make_v1_live();
+  versions_.make(2, "ok");
+  versions_.edit().probation = milliseconds(2'000);
+  cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
+  ASSERT_TRUE(conductor_.reaches("verifying"));
+  conductor_.stop(true);
+  EXPECT_EQ(versions_.processes(2), 0);
+  conductor_.start();
+  EXPECT_EQ(conductor_.call("activation.wait", {{"cycle", cycle_}})["outcome"], "kept");
+  EXPECT_EQ(answer(), "v2");
+  EXPECT_EQ(versions_.processes(1), 0);
+  EXPECT_EQ(versions_.processes(2), 1);
+}
+
 TEST_F(Swap, moves_only_the_pointer_of_a_project_without_services) {
   Json params = versions_.promote(1, 0);
   params["services"] = Json::array();
