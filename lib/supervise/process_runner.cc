@@ -1,5 +1,6 @@
 #include "supervise/process_runner.h"
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "os/file_system.h"
 
@@ -23,26 +25,43 @@ std::optional<pid_t> pid_from(const std::string& name) {
   return pid;
 }
 
-bool has_variable(pid_t pid, const std::string& variable) {
+bool has_variables(pid_t pid, const std::vector<std::string>& variables) {
   // /proc files have no size to allocate by, so they are read to their end.
   std::ifstream file(fmt::format("/proc/{}/environ", pid), std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const std::string wanted = variable + '\0';
-  return text.starts_with(wanted) || text.find('\0' + wanted) != std::string::npos;
+  return std::ranges::all_of(variables, [&](const std::string& variable) {
+    const std::string wanted = variable + '\0';
+    return text.starts_with(wanted) || text.find('\0' + wanted) != std::string::npos;
+  });
 }
 
 }  // namespace
 
-std::optional<os::Process> RealProcessRunner::find_marked(const std::string& variable) {
+std::optional<os::Process> RealProcessRunner::find_marked(const std::vector<std::string>& variables) {
   std::error_code code;
   for (const fs::directory_entry& entry : fs::directory_iterator("/proc", code)) {
     const std::optional<pid_t> pid = pid_from(entry.path().filename().string());
     // The instance itself leads its session; its children inherit the variable, but not that place.
-    if (!pid || session_of(*pid) != *pid || !has_variable(*pid, variable)) continue;
+    if (!pid || session_of(*pid) != *pid || !has_variables(*pid, variables)) continue;
     const std::optional<std::uint64_t> ticks = os::start_ticks_of(*pid);
     if (ticks) return os::adopt(*pid, *ticks);
   }
   return std::nullopt;
+}
+
+void RealProcessRunner::kill_rest(pid_t group, const std::vector<std::string>& variables) {
+  std::error_code code;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc", code)) {
+    const std::optional<pid_t> pid = pid_from(entry.path().filename().string());
+    if (!pid || ::getpgid(*pid) != group) continue;
+    const std::optional<std::uint64_t> ticks = os::start_ticks_of(*pid);
+    if (!ticks) continue;
+    // Looked at once more when it cannot become another one any longer.
+    const std::optional<os::Process> process = os::adopt(*pid, *ticks);
+    if (process && ::getpgid(*pid) == group && has_variables(*pid, variables)) {
+      os::send_signal(*process, SIGKILL);
+    }
+  }
 }
 
 os::Watch RealProcessRunner::on_exit(const os::Process& process, std::function<void(os::Exit)> callback) {

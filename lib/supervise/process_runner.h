@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "os/event_loop.h"
@@ -17,9 +18,12 @@ class ProcessRunner {
   virtual ~ProcessRunner() = default;
   [[nodiscard]] virtual Result<os::Process> start(const os::SpawnSpec& spec) = 0;
   [[nodiscard]] virtual std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) = 0;
-  // A running process whose environment has this variable ("NAME=value"): one that was started just before a
-  // crash could record its pid.
-  [[nodiscard]] virtual std::optional<os::Process> find_marked(const std::string& variable) = 0;
+  // A running process whose environment has all of these variables ("NAME=value"): one that was started just
+  // before a crash could record its pid.
+  [[nodiscard]] virtual std::optional<os::Process> find_marked(const std::vector<std::string>& variables) = 0;
+  // Kills what a process that ended unseen left in its group: those that have all of these variables, since
+  // the number may be somebody else's by now.
+  virtual void kill_rest(pid_t group, const std::vector<std::string>& variables) = 0;
   // Calls once when the process has ended; what is left of its process group is killed before that.
   [[nodiscard]] virtual os::Watch on_exit(const os::Process& process,
                                           std::function<void(os::Exit)> callback) = 0;
@@ -33,7 +37,8 @@ class RealProcessRunner final : public ProcessRunner {
   [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override {
     return os::adopt(pid, start_ticks);
   }
-  [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override;
+  [[nodiscard]] std::optional<os::Process> find_marked(const std::vector<std::string>& variables) override;
+  void kill_rest(pid_t group, const std::vector<std::string>& variables) override;
   [[nodiscard]] os::Watch on_exit(const os::Process& process,
                                   std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override {

@@ -1,6 +1,8 @@
 // A service's everyday life: start, restart, stop, status. What it does for a swap is in service_swap.cc.
 #include "supervise/service.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +15,10 @@ namespace sb::supervise {
 namespace {
 
 constexpr os::Milliseconds kRecordAgain{1'000};
+
+std::string instance_variable(const std::string& service, std::int64_t id) {
+  return fmt::format("SELFBUILD_INSTANCE={}:{}", service, id);
+}
 
 }  // namespace
 
@@ -54,11 +60,19 @@ Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const Se
   return service;
 }
 
+std::vector<std::string> Service::marks(std::int64_t id) const {
+  std::vector<std::string> marks{instance_variable(name(), id)};
+  std::ranges::copy_if(around_.environment, std::back_inserter(marks),
+                       [](const std::string& variable) { return variable.starts_with("SELFBUILD_SOCKET="); });
+  return marks;
+}
+
 void Service::adopt(const InstanceRow& row) {
-  std::optional<os::Process> process =
-      row.pid != 0 ? around_.processes.adopt(row.pid, row.start_ticks)
-                   : around_.processes.find_marked(fmt::format("SELFBUILD_INSTANCE={}:{}", name(), row.id));
+  std::optional<os::Process> process = row.pid != 0 ? around_.processes.adopt(row.pid, row.start_ticks)
+                                                    : around_.processes.find_marked(marks(row.id));
   if (!process) {
+    // Its end was not seen, so nobody has killed what it left.
+    if (row.pid != 0) around_.processes.kill_rest(row.pid, marks(row.id));
     note(around_.table.erase_instance(row.id));
     log(fmt::format("its {} process of v{} ended while the conductor was away",
                     row.role == Role::live ? "live" : "other", row.deployment.version));
@@ -66,6 +80,13 @@ void Service::adopt(const InstanceRow& row) {
     return;
   }
   if (row.pid == 0) note(around_.table.set_process(row.id, process->pid, process->start_ticks));
+  Instance::Events events = events_of(row.id);
+  // It is the keeper's child, not ours: when we hear of its end it has been reaped, and its group cannot be
+  // signalled by its number any more.
+  events.ended = [this, id = row.id, pid = process->pid](const os::Exit& exit) {
+    around_.processes.kill_rest(pid, marks(id));
+    on_ended(id, exit);
+  };
   auto instance =
       std::make_unique<Instance>(around_,
                                  Instance::Origin{.id = row.id,
@@ -74,7 +95,7 @@ void Service::adopt(const InstanceRow& row) {
                                                   .sockets = sockets_.addresses(row.deployment.spec),
                                                   .ready = row.ready,
                                                   .started_ms = row.started_ms},
-                                 events_of(row.id));
+                                 std::move(events));
   log(fmt::format("adopted pid {} (v{})", instance->pid(), row.deployment.version));
   if (row.role == Role::live && !live_) {
     paused_ = false;
@@ -105,8 +126,8 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
   os::SpawnSpec spec;
   spec.argv = resolved_command(deployment.spec, deployment.directory);
   spec.environment = service_environment(deployment.spec, around_.notify_socket);
-  for (const std::string& variable : around_.environment) spec.environment.push_back(variable);
-  spec.environment.push_back(fmt::format("SELFBUILD_INSTANCE={}:{}", name(), id));
+  std::ranges::copy(around_.environment, std::back_inserter(spec.environment));
+  spec.environment.push_back(instance_variable(name(), id));
   spec.directory = deployment.directory;
   spec.sockets = sockets.fds;
   spec.socket_names = sockets.names;

@@ -103,6 +103,8 @@ class Service {
 
   [[nodiscard]] Result<std::unique_ptr<Instance>> launch(const Deployment& deployment, Role role);
   [[nodiscard]] Instance::Events events_of(std::int64_t id);
+  // What tells its processes from all others, also from those of a service of that name in another home.
+  [[nodiscard]] std::vector<std::string> marks(std::int64_t id) const;
   void adopt(const InstanceRow& row);
   void start_live();
   void drain_live(std::function<void()> gone);

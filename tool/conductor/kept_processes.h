@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "keeper/keeper_link.h"
 #include "supervise/process_runner.h"
@@ -19,8 +21,11 @@ class KeptProcesses final : public supervise::ProcessRunner {
   [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override {
     return real_.adopt(pid, start_ticks);
   }
-  [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override {
-    return real_.find_marked(variable);
+  [[nodiscard]] std::optional<os::Process> find_marked(const std::vector<std::string>& variables) override {
+    return real_.find_marked(variables);
+  }
+  void kill_rest(pid_t group, const std::vector<std::string>& variables) override {
+    real_.kill_rest(group, variables);
   }
   [[nodiscard]] os::Watch on_exit(const os::Process& process,
                                   std::function<void(os::Exit)> callback) override;

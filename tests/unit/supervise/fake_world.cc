@@ -52,9 +52,12 @@ std::optional<os::Process> FakeProcesses::adopt(pid_t pid, std::uint64_t start_t
   return os::Process{.pid = pid, .start_ticks = start_ticks, .pidfd = {}};
 }
 
-std::optional<os::Process> FakeProcesses::find_marked(const std::string& variable) {
+std::optional<os::Process> FakeProcesses::find_marked(const std::vector<std::string>& variables) {
   for (const auto& [pid, spec] : alive) {
-    if (std::ranges::find(spec.environment, variable) != spec.environment.end()) {
+    const auto has = [&spec](const std::string& variable) {
+      return std::ranges::find(spec.environment, variable) != spec.environment.end();
+    };
+    if (std::ranges::all_of(variables, has)) {
       return adopt(pid, static_cast<std::uint64_t>(pid));
     }
   }

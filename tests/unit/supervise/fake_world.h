@@ -28,6 +28,7 @@ class FakeProcesses final : public supervise::ProcessRunner {
   };
   std::vector<Started> started;                     // all, oldest first
   std::vector<std::pair<pid_t, int>> signals;       // pid and signal, in order
+  std::vector<pid_t> rests_killed;                  // groups
   std::set<pid_t> stubborn;                         // ignore SIGTERM
   std::function<bool(const os::SpawnSpec&)> fails;  // true: cannot be started
   std::map<pid_t, os::SpawnSpec> alive;
@@ -39,7 +40,8 @@ class FakeProcesses final : public supervise::ProcessRunner {
 
   [[nodiscard]] Result<os::Process> start(const os::SpawnSpec& spec) override;
   [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override;
-  [[nodiscard]] std::optional<os::Process> find_marked(const std::string& variable) override;
+  [[nodiscard]] std::optional<os::Process> find_marked(const std::vector<std::string>& variables) override;
+  void kill_rest(pid_t group, const std::vector<std::string>&) override { rests_killed.push_back(group); }
   [[nodiscard]] os::Watch on_exit(const os::Process& process,
                                   std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override;

@@ -5,11 +5,13 @@
 #include <csignal>
 #include <thread>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "os/unix_socket.h"
 #include "supervise/health_probe.h"
@@ -261,7 +263,8 @@ TEST(RealProcessRunner, finds_a_process_by_its_environment_and_kills_what_it_lea
   spec.environment = {"PATH=/usr/bin:/bin", mark};
   spec.directory = folder.path();
   ASSERT_OK(const os::Process started, processes.start(spec));
-  std::optional<os::Process> found = processes.find_marked(mark);
+  EXPECT_FALSE(processes.find_marked({mark, "SELFBUILD_SOCKET=/another/home"}).has_value());
+  std::optional<os::Process> found = processes.find_marked({mark});
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->pid, started.pid);
   EXPECT_EQ(session_of(started.pid), started.pid);
@@ -274,7 +277,34 @@ TEST(RealProcessRunner, finds_a_process_by_its_environment_and_kills_what_it_lea
   loop->run();
   ASSERT_TRUE(exit.has_value());
   EXPECT_EQ(exit->signal, SIGKILL);
-  EXPECT_FALSE(processes.find_marked(mark).has_value());
+  EXPECT_FALSE(processes.find_marked({mark}).has_value());
+}
+
+TEST(RealProcessRunner, kills_what_is_left_of_a_group_whose_leader_ended_unseen) {
+  ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
+  RealProcessRunner processes(*loop);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  os::SpawnSpec spec;
+  spec.argv = {"/bin/sh", "-c", "sleep 1000 & exit 0"};
+  spec.environment = {"PATH=/usr/bin:/bin", "SELFBUILD_INSTANCE=web:1"};
+  spec.output = writer.get();
+  ASSERT_OK(const os::Process leader, processes.start(spec));
+  writer.reset();
+  pollfd ended{.fd = leader.pidfd.get(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&ended, 1, -1), 1);
+  ASSERT_TRUE(os::reap(leader).has_value());
+  processes.kill_rest(leader.pid, {"SELFBUILD_INSTANCE=web:2"});
+  pollfd left{.fd = reader.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&left, 1, 0), 0) << "killed what does not carry the mark";
+  // Until the last one that has the other end is gone; in the moment of its exec it has no environment.
+  do {
+    processes.kill_rest(leader.pid, {"SELFBUILD_INSTANCE=web:1"});
+  } while (::poll(&left, 1, 10) == 0);
+  char byte = '\0';
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 0);
 }
 
 }  // namespace

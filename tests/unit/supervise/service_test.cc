@@ -266,6 +266,7 @@ TEST_F(ServiceTest, that_still_runs_is_adopted_and_not_started_again) {
   world_.processes.end(pid);
   world_.settle();
   EXPECT_EQ(starts(), 2U) << "the adopted process is not watched";
+  EXPECT_THAT(world_.processes.rests_killed, ElementsAre(pid));
 }
 
 TEST_F(ServiceTest, that_died_meanwhile_is_started_with_the_same_address) {
@@ -278,6 +279,7 @@ TEST_F(ServiceTest, that_died_meanwhile_is_started_with_the_same_address) {
   world_.settle();
   EXPECT_EQ(starts(), 2U);
   EXPECT_EQ(world_.status().sockets, sockets);
+  EXPECT_THAT(world_.processes.rests_killed, ElementsAre(world_.processes.started.front().pid));
 }
 
 TEST_F(ServiceTest, whose_pid_was_not_recorded_is_found_by_its_environment) {
