@@ -39,7 +39,7 @@ void Service::hold() {
 }
 
 void Service::start_incoming(const Deployment& next) {
-  if (!bring_up_done_ || incoming_ || ending_) return;  // given up while the old one drained
+  if (!bring_up_done_ || incoming_) return;  // given up while the old one drained
   Result<std::unique_ptr<Instance>> launched = launch(next, Role::incoming);
   if (!launched) {
     incoming_trouble_ = one_line(launched.error());
