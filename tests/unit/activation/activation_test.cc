@@ -71,9 +71,11 @@ class Activation : public ::testing::Test {
   // conductor stop --services
   void stop_all() {
     bool gone = false;
+    const std::size_t started = world_.processes.started.size();
     world_.supervisor->stop_all([&] { gone = true; });
     world_.pass(10'000);
     ASSERT_TRUE(gone);
+    ASSERT_EQ(world_.processes.started.size(), started);
     ASSERT_THAT(world_.processes.alive, IsEmpty());
   }
 
