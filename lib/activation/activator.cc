@@ -193,10 +193,29 @@ Status Activator::take_up(const history::Cycle& cycle) {
       break;
   }
   if (!plan) return fail_unbegun(cycle.id, step.cause);
+  // Its turn was at an earlier start, which could not read it; to go on or back now would undo what came
+  // after.
+  SB_TRY(const std::optional<std::int64_t> later, overtaken_by(cycle));
+  if (later) {
+    return fail_unbegun(cycle.id,
+                        fmt::format("cycle {} went into service meanwhile", history::cycle_name(*later)));
+  }
   if (running_) return fail(ErrorKind::bug, "two cycles were being swapped at once");
   run(std::move(*plan), cycle.kind);
   running_->resume(step, *journal.last);
   return {};
+}
+
+Result<std::optional<std::int64_t>> Activator::overtaken_by(const history::Cycle& cycle) {
+  SB_TRY(const std::vector<history::Cycle> all, around_.history.cycles(cycle.project));
+  for (const history::Cycle& one : all) {  // newest first
+    if (one.id <= cycle.id) break;
+    SB_TRY(const std::vector<history::JournalRecord> records, around_.history.journal(one.id));
+    if (std::ranges::find(records, history::Step::swapping, &history::JournalRecord::step) != records.end()) {
+      return one.id;
+    }
+  }
+  return std::nullopt;
 }
 
 Status Activator::close(std::int64_t cycle, history::Step outcome) {

@@ -38,6 +38,8 @@ class Activator {
   [[nodiscard]] Status check_free() const;
   [[nodiscard]] Result<SwapPlan> plan(const Request& request);
   [[nodiscard]] Status take_up(const history::Cycle& cycle);
+  // A newer cycle of the project whose swap has begun.
+  [[nodiscard]] Result<std::optional<std::int64_t>> overtaken_by(const history::Cycle& cycle);
   [[nodiscard]] Observed observe(const SwapPlan& plan) const;
   void run(SwapPlan plan, history::CycleKind kind);
   void ended(std::int64_t cycle, const Outcome& outcome);

@@ -564,6 +564,26 @@ TEST_F(Activation, looks_at_the_process_and_not_at_what_the_service_is_set_to) {
   EXPECT_EQ(world_.status().version, 1);
 }
 
+TEST_F(Activation, that_was_overtaken_by_a_later_one_is_not_taken_back) {
+  keep_first_version();
+  verify_second();
+  const std::int64_t overtaken = cycle_;
+  world_.pass(10'000);
+  begin(request(3));
+  all_ready();
+  world_.pass(10'000);
+  ASSERT_EQ(outcome_.outcome, "kept");
+  // As if the verdict on v2 had been lost.
+  ASSERT_GOOD(history_->database().execute("DELETE FROM journal WHERE cycle = " + std::to_string(overtaken) +
+                                           " AND step IN ('kept', 'done')"));
+  crash();
+  EXPECT_EQ(pointer(), "versions/v3");
+  EXPECT_EQ(world_.status().version, 3);
+  EXPECT_THAT(running(3), SizeIs(1));
+  cycle_ = overtaken;
+  EXPECT_EQ(steps().back(), "done");
+}
+
 TEST_F(Activation, goes_on_with_its_probation_after_a_crash) {
   keep_first_version();
   verify_second();
