@@ -179,8 +179,8 @@ TEST(Probe, of_the_kinds_that_ask_nothing_is_good) {
 TEST(ThreadedProbe, says_that_the_host_cannot_ask_when_it_has_no_thread) {
   ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
   ThreadedProbe probe(*loop);
-  pthread_attr_t usual;
-  pthread_attr_t huge;  // a stack that no address space has room for
+  pthread_attr_t usual{};
+  pthread_attr_t huge{};  // a stack that no address space has room for
   ASSERT_EQ(::pthread_getattr_default_np(&usual), 0);
   ASSERT_EQ(::pthread_getattr_default_np(&huge), 0);
   ASSERT_EQ(::pthread_attr_setstacksize(&huge, std::size_t{1} << 48U), 0);
