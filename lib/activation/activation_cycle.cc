@@ -124,7 +124,8 @@ void ActivationCycle::drain_old() {
 
 // The conductor was stopped with its services while this one was verified.
 void ActivationCycle::start_paused(supervise::Service& service, std::function<void()> up) {
-  deadline_ms_ = 0;  // it has its whole probation before it
+  if (going_back_) return;  // the one before did not come up
+  deadline_ms_ = 0;         // it has its whole probation before it
   service.start([this, &service, up = std::move(up), alive = std::weak_ptr<int>(alive_)](const Status& came) {
     if (alive.expired() || going_back_) return;
     const std::string& name = service.deployment().spec.name;

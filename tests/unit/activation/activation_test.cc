@@ -679,6 +679,22 @@ TEST_F(Activation, rolls_back_a_version_that_does_not_come_up_again_with_the_con
   EXPECT_THAT(running(1), SizeIs(1));
 }
 
+TEST_F(Activation, rolls_back_all_when_one_of_several_cannot_be_started_again_with_the_conductor) {
+  keep_first_version({"web", "api"});
+  begin(request(2, {"web", "api"}));
+  for (int i = 0; i < 3; ++i) all_ready();
+  ASSERT_EQ(last_step(), history::Step::verifying) << world_.log;
+  stop_all();
+  world_.processes.fails = [this](const os::SpawnSpec& spec) { return spec.directory == world_.folder(2); };
+  crash();
+  wait();
+  for (int i = 0; i < 3; ++i) all_ready();
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(running(1), SizeIs(2));
+  EXPECT_EQ(world_.status("web").state, "running");
+  EXPECT_EQ(world_.status("api").state, "running");
+}
+
 TEST_F(Activation, starts_nothing_any_more_when_the_conductor_stops_in_a_rollback) {
   keep_first_version();
   verify_second();
