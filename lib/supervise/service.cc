@@ -93,7 +93,7 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
   SB_TRY(const std::int64_t id, around_.table.announce(row));
 
   os::SpawnSpec spec;
-  spec.argv = resolved_command(deployment.spec, deployment.directory);
+  spec.argv = resolved_command(deployment.spec.command, deployment.directory);
   spec.environment = service_environment(deployment.spec, around_.notify_socket);
   for (const std::string& variable : around_.environment) spec.environment.push_back(variable);
   spec.environment.push_back(fmt::format("SELFBUILD_INSTANCE={}:{}", name(), id));
