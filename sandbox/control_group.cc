@@ -288,8 +288,11 @@ void ControlGroup::kill_all() {
   for (const std::string& folder : folders_) {
     kill_members(folder);
     std::error_code code;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, code)) {
-      if (entry.is_directory(code)) kill_members(entry.path().string());
+    // Not a range-for: its ++ throws when a group goes away meanwhile.
+    for (std::filesystem::recursive_directory_iterator it(folder, code), end; !code && it != end;
+         it.increment(code)) {
+      std::error_code ignored;
+      if (it->is_directory(ignored)) kill_members(it->path().string());
     }
   }
 }

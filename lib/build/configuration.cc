@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "os/file_system.h"
 
 namespace sb::build {
@@ -15,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::size_t kMostPresetFiles = 64;
 
 std::vector<std::string> texts(const Json& list) {
@@ -59,6 +61,7 @@ Result<Configuration> configuration_from(const Json& json) {
   SB_TRY(result.source, json_string(json, "source"));
   SB_TRY(result.preset, json_string(json, "preset"));
   result.options = texts(json.value("options", Json::array()));
+  SB_TRY(result.paths, json_string(json, "paths"));
   SB_TRY(result.compiler, json_string(json, "compiler"));
   SB_TRY(result.options_json, json_string(json, "options_json"));
   for (const Json& item : json.value("inputs", Json::array())) {
@@ -84,6 +87,23 @@ Input look_at(const fs::path& path) {
   return input;
 }
 
+std::string digest_of_paths(const fs::path& source) {
+  std::vector<std::string> paths;
+  std::error_code code;
+  const std::size_t prefix = source.native().size() + 1;
+  for (fs::recursive_directory_iterator it(source, fs::directory_options::skip_permission_denied, code), end;
+       !code && it != end; it.increment(code)) {
+    std::error_code ignored;
+    if (it.depth() == 0 && it->path().filename() == ".git") {
+      it.disable_recursion_pending();
+    } else if (!it->is_directory(ignored) || it->is_symlink(ignored)) {
+      paths.push_back(it->path().native().substr(prefix));
+    }
+  }
+  std::ranges::sort(paths);
+  return xxh3_128_hex(join(paths, std::string_view("\0", 1)));
+}
+
 std::vector<fs::path> preset_files(const fs::path& source) {
   std::vector<fs::path> files = {source / "CMakePresets.json", source / "CMakeUserPresets.json"};
   for (std::size_t i = 0; i < files.size() && files.size() < kMostPresetFiles; ++i) {
@@ -100,6 +120,7 @@ Configuration make_configuration(const BuildRequest& request, const FileApiReply
   result.source = request.source.string();
   result.preset = request.preset;
   result.options = request.options;
+  result.paths = digest_of_paths(request.source);
   result.compiler = reply.compiler;
   result.options_json = dump_json(Json{{"preset", request.preset},
                                        {"options", request.options},
@@ -124,6 +145,7 @@ Status save(const Configuration& configuration, const fs::path& build) {
                      {"source", configuration.source},
                      {"preset", configuration.preset},
                      {"options", configuration.options},
+                     {"paths", configuration.paths},
                      {"compiler", configuration.compiler},
                      {"options_json", configuration.options_json},
                      {"inputs", std::move(inputs)},
@@ -168,6 +190,9 @@ Decision decide(const BuildRequest& request, const Result<Configuration>& last) 
     const bool is_preset = std::ranges::find(presets, fs::path(input.path)) != presets.end();
     return {fmt::format("{} {}", shown(input.path, request.source), how), is_preset};
   }
+  // A plain file(GLOB) is only evaluated by a configure; without it an added file would be left out of the
+  // build, and a removed one looked for.
+  if (last->paths != digest_of_paths(request.source)) return {"files were added or removed", false};
   return {};
 }
 

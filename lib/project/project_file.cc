@@ -36,6 +36,11 @@ ProjectFile with_defaults() {
   project.test.envelope.memory_bytes = 2048 * kMiB;
   project.test.envelope.processes = 512;
   project.test.envelope.wall = std::chrono::minutes(10);
+  // More than any log that a person reads: what prints without end must not fill the disk that holds the
+  // state.
+  for (sandbox::Envelope* envelope : {&project.build.envelope, &project.test.envelope, &project.candidate}) {
+    envelope->output_bytes = 64 * kMiB;
+  }
   project.candidate.memory_bytes = 256 * kMiB;
   project.candidate.processes = 64;
   return project;

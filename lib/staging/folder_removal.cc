@@ -27,9 +27,7 @@ UniqueFd open_to_empty(int folder, const std::string& name) {
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   UniqueFd opened(::openat(folder, name.c_str(), kFlags));
   if (!opened && errno == EACCES) {
-    // fchmodat follows symlinks, so only what O_NOFOLLOW has shown to be a folder is changed, through /proc.
-    const UniqueFd place(::openat(folder, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (place) ::chmod(fmt::format("/proc/self/fd/{}", place.get()).c_str(), 0700);
+    give_back_permissions(folder, name);
     opened = UniqueFd(::openat(folder, name.c_str(), kFlags));
   }
   if (opened) ::fchmod(opened.get(), 0700);
@@ -76,6 +74,14 @@ class Removal {
 };
 
 }  // namespace
+
+void give_back_permissions(int folder, const std::string& name) {
+  // fchmodat follows symlinks, so only what O_NOFOLLOW has shown to be a folder is changed, through /proc.
+  const UniqueFd place(::openat(folder, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info{};
+  if (!place || ::fstat(place.get(), &info) != 0 || (info.st_mode & S_IRWXU) == S_IRWXU) return;
+  ::chmod(fmt::format("/proc/self/fd/{}", place.get()).c_str(), 0755);
+}
 
 Status remove_below(int root, int folder, const std::string& name) {
   return Removal(root).run(folder, name);

@@ -16,6 +16,10 @@ namespace sb::staging {
 // there.
 [[nodiscard]] Status remove_below(int root, int folder, const std::string& name);
 
+// Makes the folder `name` 0755 again when its owner may not read, write and search it: a build may have taken
+// that from itself and from us. A symlink is not followed; nothing happens when it is no folder.
+void give_back_permissions(int folder, const std::string& name);
+
 // The names in a folder, without "." and "..". The descriptor must not be O_PATH and stays the caller's.
 [[nodiscard]] Result<std::vector<std::string>> names_in(int folder);
 

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "staging/folder_removal.h"
 #include "staging/path_names.h"
 #include "staging/path_rules.h"
 #include "staging/slot_state.h"
@@ -201,8 +202,11 @@ class SlotMove {
 Result<Stage::Moved> move_slot(Repository& repository, const Source& source, const fs::path& slot) {
   // The two folders themselves may have been replaced by symlinks, too.
   SB_TRY(TreeWriter slot_writer, TreeWriter::open(slot));
-  SB_CHECK(slot_writer.make_folder("tree"));
-  SB_CHECK(slot_writer.make_folder("build"));
+  SB_TRY(const UniqueFd slot_folder, slot_writer.open_folder(""));
+  for (const char* name : {"tree", "build"}) {
+    give_back_permissions(slot_folder.get(), name);
+    SB_CHECK(slot_writer.make_folder(name));
+  }
   SB_TRY(TreeWriter writer, TreeWriter::open(slot / "tree"));
   return doing(fmt::format("moving {} to {}", slot.filename().string(), source.commit.substr(0, 12)),
                SlotMove(repository, source, slot, std::move(writer)).run());

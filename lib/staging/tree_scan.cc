@@ -33,6 +33,7 @@ class Scanner {
     const bool is_known = entry != known_.end();
     if (S_ISDIR(info.st_mode)) {
       // A submodule's folder is walked, too: whatever it holds is a stranger.
+      if ((info.st_mode & S_IRWXU) != S_IRWXU) give_back_permissions(folder, name);
       const bool is_submodule = is_known && entry->second.mode == kModeGitlink;
       if (is_submodule || has_folder(known_, path)) return walk(path);
       scan.strangers.push_back(path);

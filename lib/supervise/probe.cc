@@ -178,27 +178,6 @@ std::vector<std::string> basics() {
           "USER=" + or_else(user, std::to_string(::getuid()).c_str())};
 }
 
-std::string listen_variable(const BoundSocket& socket) {
-  std::string name = socket.name;
-  for (char& c : name) {
-    const bool capital = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    const bool small = c >= 'a' && c <= 'z';
-    if (!capital) c = small ? static_cast<char>(c - 'a' + 'A') : '_';
-  }
-  const Result<Address> address = parse_address(socket.address);
-  return fmt::format("SELFBUILD_LISTEN_{}={}", name,
-                     address ? reachable(*address).to_string() : socket.address);
-}
-
-std::vector<std::string> resolved(std::vector<std::string> command, const fs::path& directory) {
-  const fs::path program = command.front();
-  if (program.is_absolute()) return command;
-  std::error_code ignored;
-  const fs::path inside = directory / program;
-  if (program.has_parent_path() || fs::exists(inside, ignored)) command.front() = inside.string();
-  return command;
-}
-
 bool ends_within(const os::Process& process, milliseconds timeout) {
   pollfd wait{.fd = process.pidfd.get(), .events = POLLIN, .revents = 0};
   int got = 0;
@@ -212,7 +191,7 @@ Status ask_command(const ProbeSpec& spec, const std::vector<BoundSocket>& socket
                    const fs::path& directory) {
   const UniqueFd output(::memfd_create("probe-output", MFD_CLOEXEC));
   os::SpawnSpec what;
-  what.argv = resolved(spec.command, directory);
+  what.argv = resolved_command(spec.command, directory);
   what.environment = basics();
   for (const BoundSocket& socket : sockets) what.environment.push_back(listen_variable(socket));
   what.directory = directory;
@@ -320,8 +299,25 @@ std::vector<std::string> service_environment(const ServiceSpec& spec, const std:
   return environment;
 }
 
-std::vector<std::string> resolved_command(const ServiceSpec& spec, const fs::path& directory) {
-  return resolved(spec.command, directory);
+std::vector<std::string> resolved_command(std::vector<std::string> command, const fs::path& directory) {
+  const fs::path program = command.front();
+  if (program.is_absolute()) return command;
+  std::error_code ignored;
+  const fs::path inside = directory / program;
+  if (program.has_parent_path() || fs::exists(inside, ignored)) command.front() = inside.string();
+  return command;
+}
+
+std::string listen_variable(const BoundSocket& socket) {
+  std::string name = socket.name;
+  for (char& c : name) {
+    const bool capital = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    const bool small = c >= 'a' && c <= 'z';
+    if (!capital) c = small ? static_cast<char>(c - 'a' + 'A') : '_';
+  }
+  const Result<Address> address = parse_address(socket.address);
+  return fmt::format("SELFBUILD_LISTEN_{}={}", name,
+                     address ? reachable(*address).to_string() : socket.address);
 }
 
 }  // namespace sb::supervise

@@ -46,7 +46,9 @@ struct Notification {
                                                            const std::string& notify_socket);
 // The command with argv[0] made absolute: relative to the version's folder. A bare name that is not there
 // ("sh") stays as it is, for PATH to find.
-[[nodiscard]] std::vector<std::string> resolved_command(const ServiceSpec& spec,
+[[nodiscard]] std::vector<std::string> resolved_command(std::vector<std::string> command,
                                                         const std::filesystem::path& directory);
+// SELFBUILD_LISTEN_<NAME>=<address>, for probe commands; see probe_once.
+[[nodiscard]] std::string listen_variable(const BoundSocket& socket);
 
 }  // namespace sb::supervise

@@ -124,7 +124,7 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
   SB_TRY(const std::int64_t id, around_.table.announce(row));
 
   os::SpawnSpec spec;
-  spec.argv = resolved_command(deployment.spec, deployment.directory);
+  spec.argv = resolved_command(deployment.spec.command, deployment.directory);
   spec.environment = service_environment(deployment.spec, around_.notify_socket);
   std::ranges::copy(around_.environment, std::back_inserter(spec.environment));
   spec.environment.push_back(instance_variable(name(), id));

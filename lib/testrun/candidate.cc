@@ -28,7 +28,9 @@ constexpr std::size_t kOutputLines = 40;
 constexpr milliseconds kTick{20};
 // A program that nobody asks anything has to live at least this long: most that fail do so while loading.
 constexpr milliseconds kUnaskedLife{500};
-constexpr milliseconds kLongestExtension = std::chrono::hours(1);
+// However often it asks for more time, it has to be up by then.
+constexpr milliseconds kLongestStart = std::chrono::hours(1);
+constexpr std::uint64_t kProbeOutput = 64 * 1024;
 
 bool asks(const ProbeSpec& probe) {
   return probe.kind == ProbeSpec::Kind::http || probe.kind == ProbeSpec::Kind::tcp ||
@@ -60,9 +62,10 @@ ProbeSpec redirected(ProbeSpec probe, const supervise::ServiceSpec& service) {
   return probe;
 }
 
-void set_variable(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
-  std::erase_if(environment, [&](const std::string& entry) { return entry.starts_with(name + "="); });
-  environment.push_back(name + "=" + value);
+void set_variable(std::vector<std::string>& environment, std::string variable) {
+  const std::string name = variable.substr(0, variable.find('=') + 1);
+  std::erase_if(environment, [&](const std::string& entry) { return entry.starts_with(name); });
+  environment.push_back(std::move(variable));
 }
 
 class CandidateRun {
@@ -79,7 +82,7 @@ class CandidateRun {
 
  private:
   [[nodiscard]] Status prepare(const fs::path& folder);
-  [[nodiscard]] sandbox::Command command(const fs::path& folder) const;
+  [[nodiscard]] sandbox::Command command(std::vector<std::string> argv) const;
   [[nodiscard]] std::string answered_by_another(const ProbeSpec& probe) const;
   [[nodiscard]] std::string watch();
   [[nodiscard]] std::string until_ready();
@@ -87,6 +90,7 @@ class CandidateRun {
   [[nodiscard]] std::string tick(std::string_view before_what);
   [[nodiscard]] std::string ask_until_good(const ProbeSpec& probe, std::string_view what);
   [[nodiscard]] Status ask(ProbeSpec probe) const;
+  [[nodiscard]] Status ask_command(const ProbeSpec& probe) const;
   void hear_notifications();
   [[nodiscard]] bool late() const { return Clock::now() >= deadline_; }
   [[nodiscard]] Verdict verdict(const std::string& reason, const sandbox::Grant& grant) const;
@@ -97,6 +101,8 @@ class CandidateRun {
   const std::stop_token& stop_;
   const ProbeSpec ready_probe_;
   const ProbeSpec health_probe_;
+  fs::path folder_;   // of the run
+  fs::path version_;  // a copy: what the candidate leaves there does not go live
   std::vector<BoundSocket> sockets_;
   UniqueFd notify_;
   std::optional<sandbox::Running> running_;
@@ -106,7 +112,12 @@ class CandidateRun {
 };
 
 Status CandidateRun::prepare(const fs::path& folder) {
+  folder_ = folder;
+  version_ = folder / "version";
   for (const char* name : {"home", "tmp", "state"}) SB_CHECK(os::make_folders(folder / name));
+  std::error_code code;
+  fs::copy(request_.version, version_, fs::copy_options::recursive, code);
+  if (code) return fail(errno_error("cannot copy " + request_.version.string(), code.value()));
   for (std::size_t i = 0; i < service_.sockets.size(); ++i) {
     SB_TRY(BoundSocket bound, supervise::bind_socket(fresh(service_.sockets[i], i, folder)));
     sockets_.push_back(std::move(bound));
@@ -115,19 +126,15 @@ Status CandidateRun::prepare(const fs::path& folder) {
   return {};
 }
 
-sandbox::Command CandidateRun::command(const fs::path& folder) const {
+sandbox::Command CandidateRun::command(std::vector<std::string> argv) const {
   sandbox::Command command{
-      .argv = supervise::resolved_command(service_, request_.version),
-      .environment = supervise::service_environment(service_, (folder / "notify").string()),
-      .directory = request_.version.string()};
-  set_variable(command.environment, "SELFBUILD_CANDIDATE", "1");
-  set_variable(command.environment, "SELFBUILD_HOME", (folder / "state").string());
-  set_variable(command.environment, "HOME", (folder / "home").string());
-  set_variable(command.environment, "TMPDIR", (folder / "tmp").string());
-  for (const BoundSocket& socket : sockets_) {
-    command.sockets.push_back(socket.fd.get());
-    command.socket_names.push_back(socket.name);
-  }
+      .argv = std::move(argv),
+      .environment = supervise::service_environment(service_, (folder_ / "notify").string()),
+      .directory = version_.string()};
+  set_variable(command.environment, "SELFBUILD_CANDIDATE=1");
+  set_variable(command.environment, "SELFBUILD_HOME=" + (folder_ / "state").string());
+  set_variable(command.environment, "HOME=" + (folder_ / "home").string());
+  set_variable(command.environment, "TMPDIR=" + (folder_ / "tmp").string());
   return command;
 }
 
@@ -145,7 +152,27 @@ std::string CandidateRun::answered_by_another(const ProbeSpec& probe) const {
 Status CandidateRun::ask(ProbeSpec probe) const {
   const auto left = std::chrono::ceil<milliseconds>(deadline_ - Clock::now());
   probe.timeout = std::max(std::min(probe.timeout, left), milliseconds(1));
-  return supervise::probe_once(probe, sockets_, request_.version);
+  if (probe.kind == ProbeSpec::Kind::command) return ask_command(probe);
+  return supervise::probe_once(probe, sockets_, version_);
+}
+
+// A probe's command comes with the change that is on trial, so it is confined like the candidate itself.
+Status CandidateRun::ask_command(const ProbeSpec& probe) const {
+  sandbox::Command asking = command(supervise::resolved_command(probe.command, version_));
+  for (const BoundSocket& socket : sockets_)
+    set_variable(asking.environment, supervise::listen_variable(socket));
+  sandbox::Envelope envelope = request_.envelope;
+  envelope.wall = probe.timeout;
+  envelope.output_bytes = kProbeOutput;
+  std::string output;
+  const Result<sandbox::Report> report =
+      sandbox::run(asking, envelope, [&](std::string_view piece) { output += piece; }, stop_);
+  const std::string shown = join(probe.command, " ");
+  if (!report) return fail(ErrorKind::unhealthy, fmt::format("`{}`: {}", shown, one_line(report.error())));
+  if (report->ok()) return {};
+  Error error = make_error(ErrorKind::unhealthy, fmt::format("`{}` says no: {}", shown, report->to_string()));
+  error.log = printable(trim(output), kProbeOutput);
+  return fail(std::move(error));
 }
 
 void CandidateRun::hear_notifications() {
@@ -159,8 +186,10 @@ void CandidateRun::hear_notifications() {
     if (news.extend_timeout_usec) {
       const auto more = std::min<milliseconds>(
           std::chrono::duration_cast<milliseconds>(std::chrono::microseconds(*news.extend_timeout_usec)),
-          kLongestExtension);
-      deadline_ = std::max(deadline_, Clock::now() + more);
+          kLongestStart);
+      const auto last = std::max(started_ + kLongestStart, started_ + service_.start_timeout);
+      deadline_ =
+          std::min<Clock::time_point>(std::max<Clock::time_point>(deadline_, Clock::now() + more), last);
     }
   }
 }
@@ -209,7 +238,7 @@ std::string CandidateRun::until_healthy() {
     if (std::string reason = ask_until_good(health_probe_, "healthy"); !reason.empty()) return reason;
     // Once more: an answer that comes only once is no health.
     if (std::string end = tick("healthy"); !end.empty()) return end;
-    const Status again = supervise::probe_once(health_probe_, sockets_, request_.version);
+    const Status again = ask(health_probe_);
     return again ? std::string() : "healthy once, then no more: " + one_line(again.error());
   }
   if (health_probe_.kind == ProbeSpec::Kind::watchdog) {
@@ -259,7 +288,12 @@ Result<Verdict> CandidateRun::examine() {
   started_ = Clock::now();
   deadline_ = started_ + service_.start_timeout;
   // A candidate that cannot even be started is a bad candidate, not a broken host.
-  Result<sandbox::Running> started = sandbox::start(command(folder.path()), request_.envelope);
+  sandbox::Command service = command(supervise::resolved_command(service_.command, version_));
+  for (const BoundSocket& socket : sockets_) {
+    service.sockets.push_back(socket.fd.get());
+    service.socket_names.push_back(socket.name);
+  }
+  Result<sandbox::Running> started = sandbox::start(service, request_.envelope);
   if (!started) return verdict(one_line(started.error()), sandbox::survey(request_.envelope));
   running_ = std::move(*started);
 

@@ -71,9 +71,11 @@ Result<std::vector<OutputFile>> collect_outputs(artifacts::ObjectStore& store, c
       continue;
     }
     const fs::path base = fs::canonical(build, code);
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path, code)) {
-      if (entry.is_directory(code) && !entry.is_symlink(code)) continue;
-      SB_TRY(OutputFile file, collect_file(store, build, entry.path().lexically_relative(base)));
+    // Not a range-for: its ++ throws where a build left a folder that may not be read.
+    for (fs::recursive_directory_iterator it(path, code), end; !code && it != end; it.increment(code)) {
+      std::error_code ignored;
+      if (it->is_directory(ignored) && !it->is_symlink(ignored)) continue;
+      SB_TRY(OutputFile file, collect_file(store, build, it->path().lexically_relative(base)));
       files.push_back(std::move(file));
     }
     if (code) return fail(errno_error("cannot read output folder " + path.string(), code.value()));

@@ -79,8 +79,9 @@ std::string what_happened(const JournalRecord& record, const Json& detail) {
     case Step::probed:
       return fmt::format("ready and healthy in {}", duration(detail, "ms"));
     case Step::swapping:
-      return fmt::format("{} to {}", version_or_none(number(detail, "from")),
-                         version_or_none(number(detail, "to")));
+      return number(detail, "from") > 0 ? fmt::format("{} to {}", version_or_none(number(detail, "from")),
+                                                      version_or_none(number(detail, "to")))
+                                        : version_or_none(number(detail, "to")) + " is the first";
     case Step::started:
       return joined(detail, "services") + " ready and healthy";
     case Step::pointed:

@@ -131,6 +131,24 @@ TEST_F(Builder, notices_new_files_of_a_glob) {
   EXPECT_FALSE(fourth.configured) << fourth.configure_reason;
 }
 
+TEST_F(Builder, notices_new_and_removed_files_of_a_glob_that_cmake_does_not_watch) {
+  source("CMakeLists.txt",
+         "cmake_minimum_required(VERSION 3.25)\nproject(tiny LANGUAGES CXX)\n"
+         "file(GLOB sources *.cc)\nadd_executable(tiny ${sources})\n");
+  source("more.cc", "int more() { return 1; }\n");
+  ASSERT_GOOD(run());
+  std::filesystem::remove(request_.source / "more.cc");
+  ASSERT_OK(const BuildReport removed, run());
+  EXPECT_EQ(removed.configure_reason, "files were added or removed");
+  EXPECT_EQ(removed.edges_total, 3);
+  source("again.cc", "int again() { return 1; }\n");
+  ASSERT_OK(const BuildReport added, run());
+  EXPECT_EQ(added.configure_reason, "files were added or removed");
+  EXPECT_EQ(added.edges_total, 4);
+  ASSERT_OK(const BuildReport same, run());
+  EXPECT_FALSE(same.configured) << same.configure_reason;
+}
+
 TEST_F(Builder, uses_presets_and_notices_their_changes) {
   const auto preset = [&](const std::string& type) {
     source("CMakePresets.json",
@@ -215,11 +233,11 @@ TEST_F(Builder, fails_on_a_reply_that_the_project_forged) {
   source("deep.json", std::string(200'000, '[') + std::string(200'000, ']'));
   source("CMakeLists.txt",
          "cmake_minimum_required(VERSION 3.25)\nproject(tiny LANGUAGES NONE)\n"
-         "file(GLOB files CONFIGURE_DEPENDS *.txt)\n"
+         "file(GLOB files CONFIGURE_DEPENDS ../outside/*.txt)\n"
          "add_custom_target(forge ALL COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/deep.json "
          "${CMAKE_BINARY_DIR}/.cmake/api/v1/reply/index-9999.json)\n");
   ASSERT_GOOD(run());
-  source("new.txt", "");
+  source("../outside/new.txt", "");
   const auto result = run();
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().kind, ErrorKind::corrupt);

@@ -227,6 +227,19 @@ TEST_F(StagePools, keep_the_time_of_a_file_that_was_only_touched) {
   EXPECT_EQ(fs::last_write_time(readme), long_ago);
 }
 
+TEST_F(StagePools, take_back_the_permissions_that_a_build_took_away) {
+  {
+    ASSERT_OK(const Stage stage, acquire(first_));
+  }
+  for (const char* folder : {"tree/src", "tree", "build"}) fs::permissions(slot() / folder, fs::perms::none);
+  ASSERT_OK(const Stage stage, acquire(second_));
+  EXPECT_EQ(contents(stage.tree()), expected(second_));
+  for (const char* folder : {"tree/src", "tree", "build"}) {
+    EXPECT_EQ(fs::status(slot() / folder).permissions() & fs::perms::owner_all, fs::perms::owner_all)
+        << folder;
+  }
+}
+
 TEST_F(StagePools, repair_a_slot_whose_move_did_not_finish) {
   {
     ASSERT_OK(const Stage stage, acquire(first_));

@@ -231,7 +231,7 @@ TEST(ResolvedCommand, is_relative_to_the_version) {
   ServiceSpec spec;
   const auto program = [&](const std::string& name) {
     spec.command = {name, "-x"};
-    return resolved_command(spec, folder.path()).front();
+    return resolved_command(spec.command, folder.path()).front();
   };
   EXPECT_EQ(program("bin/web"), (folder.path() / "bin/web").string());
   EXPECT_EQ(program("tool"), (folder.path() / "tool").string());

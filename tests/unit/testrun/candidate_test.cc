@@ -1,4 +1,6 @@
 // The candidate run on a real program with real sockets.
+#include <csignal>
+
 #include <gtest/gtest.h>
 
 #include "os/file_system.h"
@@ -190,6 +192,38 @@ TEST_F(Candidate, that_is_stopped_gives_no_verdict) {
   EXPECT_ERROR(
       ErrorKind::interrupted,
       probe_candidate(request_, [&](std::string_view) { source.request_stop(); }, source.get_token()));
+}
+
+TEST_F(Candidate, whose_probe_is_a_command_is_asked_in_the_sandbox) {
+  mode("ready");
+  request_.service.ready = of_kind(ProbeSpec::Kind::command);
+  // Not the user's folders, and whatever it leaves running is gone when it has answered.
+  const fs::path left = folder_.path() / "left";
+  request_.service.ready.command = {
+      "sh", "-c",
+      "case $HOME in *selfbuild-candidate*) ;; *) exit 1;; esac; setsid sleep 1000 & echo $! >" +
+          left.string()};
+  ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
+  EXPECT_TRUE(verdict.passed) << verdict.reason;
+  EXPECT_NE(::kill(std::stoi(sb::tests::read(left)), 0), 0);
+}
+
+TEST_F(Candidate, whose_probe_prints_without_end_fails) {
+  mode("ready");
+  request_.service.ready = of_kind(ProbeSpec::Kind::command);
+  request_.service.ready.command = {"sh", "-c", "yes"};
+  request_.service.ready.timeout = std::chrono::seconds(30);
+  request_.service.start_timeout = milliseconds(500);
+  ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
+  EXPECT_FALSE(verdict.passed);
+  EXPECT_NE(verdict.reason.find("output"), std::string::npos) << verdict.reason;
+}
+
+TEST_F(Candidate, leaves_nothing_in_the_version_that_may_go_live) {
+  request_.service.command = {"sh", "-c", "echo mine >data.db; exec sleep 1000"};
+  ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
+  EXPECT_TRUE(verdict.passed) << verdict.reason;
+  EXPECT_FALSE(fs::exists(request_.version / "data.db"));
 }
 
 }  // namespace
