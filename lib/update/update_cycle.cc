@@ -8,6 +8,7 @@
 #include "build/builder.h"
 #include "supervise/service_spec.h"
 #include "testrun/examiner.h"
+#include "update/known_tree.h"
 #include "update/next_action.h"
 #include "update/version_folder.h"
 
@@ -133,8 +134,10 @@ Status UpdateCycle::worn_out(const std::optional<history::JournalRecord>& last) 
 Status UpdateCycle::prove(const std::stop_token& stop) {
   SB_TRY(Plan plan, plan());
   SB_CHECK(apply(plan));
-  SB_TRY(const bool answered, answered_by_history(plan));
-  if (answered) return {};
+  SB_TRY(const KnownTree known, look_up_tree(home_, history_, plan.project.name, plan.source.tree, cycle_));
+  if (known.answer == KnownTree::Answer::live) return close_unneeded(*known.version);
+  if (known.answer == KnownTree::Answer::refuse) return fail(refusal_of(*known.version));
+  if (known.answer == KnownTree::Answer::swap_in) return take_from_history(plan, *known.version);
   SB_TRY(const staging::Stage stage, stage(plan));
   SB_TRY(history::Version version, build(plan, stage, stop));
   SB_CHECK(test(plan, stage, version, stop));
@@ -180,23 +183,22 @@ Status UpdateCycle::apply(Plan& plan) {
   return {};
 }
 
-Result<bool> UpdateCycle::answered_by_history(const Plan& plan) {
-  SB_TRY(const auto known, history_.version_of_tree(plan.project.name, plan.source.tree));
-  if (!known || known->cycle == cycle_) return false;
-  // Whatever became of that version is the answer for this tree: nothing is built twice.
-  const bool good =
-      known->state == history::VersionState::known_good || known->state == history::VersionState::candidate;
-  history::History::Change change{.status = good ? BuildStatus::completed : BuildStatus::failed,
-                                  .version = known->number,
-                                  .completed = true};
-  if (!good) {
-    change.failure = fmt::format("this tree is {}, which was {}: {}", history::version_name(known->number),
-                                 history::to_string(known->state), known->state_reason);
-  }
-  SB_CHECK(record(Step::done,
-                  {{"outcome", "answered from history"}, {"version", known->number}, {"kept", good}},
-                  change));
-  return true;
+// What is live is not built, nor started again.
+Status UpdateCycle::close_unneeded(const history::Version& live) {
+  return record(Step::done, {{"outcome", "answered from history"}, {"version", live.number}, {"kept", true}},
+                {.status = BuildStatus::completed,
+                 .version = live.number,
+                 .from_version = live.number,
+                 .completed = true});
+}
+
+// A tree that was good in service (a commit that takes another one back, mostly): nothing is built twice, but
+// it has to prove itself in service like any other.
+Status UpdateCycle::take_from_history(const Plan& plan, const history::Version& version) {
+  SB_CHECK(lay_out(home_, store_, version));
+  SB_CHECK(record(Step::built, {{"from_history", true}, {"version", version.number}},
+                  {.version = version.number, .test_results = version.test_results}));
+  return hand_over(plan, version);
 }
 
 Result<staging::Stage> UpdateCycle::stage(Plan& plan) {
@@ -346,12 +348,27 @@ Result<bool> UpdateCycle::finish() {
   SB_TRY(const auto last, history_.last_record(cycle_));
   if (!last) return fail(ErrorKind::bug, fmt::format("{} has an empty journal", history::cycle_name(cycle_)));
   if (last->step != Step::done) {
+    if (last->step == Step::failed) SB_CHECK(reject_what_never_came_up(*last));
     SB_CHECK(record(Step::done,
                     {{"outcome", history::to_string(last->step)}, {"kept", last->step == Step::kept}}));
     return last->step == Step::kept;
   }
   SB_TRY(const history::Cycle row, history_.cycle(cycle_));
   return row.status == BuildStatus::completed;
+}
+
+// A candidate that did not come up in service has its verdict. Where no service was to blame (a full disk, a
+// conductor that died over and over) there is none, and the next update tries again; nor is a version that
+// was good in service before judged by one start.
+Status UpdateCycle::reject_what_never_came_up(const history::JournalRecord& failed) {
+  SB_TRY(const Json detail, parse_json(failed.detail));
+  SB_TRY(const std::string service, json_string_or(detail, "service", ""));
+  SB_TRY(const history::Cycle row, history_.cycle(cycle_));
+  if (service.empty() || !row.version) return {};
+  SB_TRY(const history::Version version, history_.version(row.project, *row.version));
+  if (version.state != history::VersionState::candidate) return {};
+  SB_TRY(const std::string cause, json_string_or(detail, "cause", row.failure));
+  return history_.set_version_state(row.project, version.number, history::VersionState::rejected, cause);
 }
 
 Status UpdateCycle::record(Step step, const Json& detail, const history::History::Change& change) {

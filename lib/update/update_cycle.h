@@ -46,7 +46,8 @@ class UpdateCycle {
   Status prove(const std::stop_token& stop);  // plan … probed, then hand over; or why not
   Result<Plan> plan();
   Status apply(Plan& plan);
-  Result<bool> answered_by_history(const Plan& plan);
+  Status close_unneeded(const history::Version& live);
+  Status take_from_history(const Plan& plan, const history::Version& version);
   Result<staging::Stage> stage(Plan& plan);
   Result<history::Version> build(const Plan& plan, const staging::Stage& stage, const std::stop_token& stop);
   Status test(const Plan& plan, const staging::Stage& stage, history::Version& version,
@@ -57,6 +58,7 @@ class UpdateCycle {
   Status await_activation();
   Status close_rejected(const Error& error);
   Result<bool> finish();
+  Status reject_what_never_came_up(const history::JournalRecord& failed);
 
   Status record(history::Step step, const Json& detail, const history::History::Change& change = {});
 

@@ -60,6 +60,46 @@ TEST_F(Update, of_a_tree_that_has_a_version_runs_nothing_and_says_so) {
   EXPECT_EQ(host_.live("tiny"), "v1");
 }
 
+TEST_F(Update, of_a_tree_that_was_good_before_takes_its_version_from_history_and_makes_it_live) {
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  ASSERT_EQ(host_.selfbuild({"update"}).code, 0);
+  ASSERT_EQ(host_.live("tiny"), "v2");
+  (void)host_.git({"revert", "--no-edit", "HEAD"});
+  const Finished dry = host_.selfbuild({"update", "--dry-run"});
+  EXPECT_THAT(dry.out, HasSubstr("build     nothing: this tree is v1, which is taken from history"));
+  EXPECT_THAT(dry.out, HasSubstr("swap      tiny (overlap)"));
+
+  const Finished revert = host_.selfbuild({"update"});
+  EXPECT_EQ(revert.code, 0) << revert.all();
+  EXPECT_THAT(revert.out, HasSubstr("v1 is live (was v2)"));
+  EXPECT_THAT(revert.out, HasSubstr("taken from history"));
+  EXPECT_THAT(revert.err, HasSubstr("verifying")) << "it has to prove itself like any other";
+  EXPECT_THAT(revert.err, Not(HasSubstr("building")));
+  EXPECT_EQ(host_.live("tiny"), "v1");
+}
+
+TEST_F(Update, that_never_comes_up_in_service_is_rejected_and_not_tried_again) {
+  host_.edit("selfbuild.yaml", "  start_timeout:", "  ready: {notify: true}\n  start_timeout:");
+  host_.edit("tiny.sh", "exec sleep 1000000", R"([ -n "$SELFBUILD_CANDIDATE" ] || exit 9
+exec perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0);
+  send(S, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})); sleep')");
+  host_.commit("tiny: well only as a candidate");
+  const Finished first = host_.selfbuild({"update"});
+  ASSERT_EQ(first.code, 1) << first.all();
+  EXPECT_THAT(first.out, HasSubstr("v2 did not go into service"));
+  EXPECT_EQ(host_.live("tiny"), "v1");
+
+  EXPECT_THAT(host_.selfbuild({"update", "--dry-run"}).out,
+              HasSubstr("refuse    this tree is v2, which was rejected: "));
+  const Finished again = host_.selfbuild({"update"});
+  EXPECT_EQ(again.code, 1) << again.all();
+  EXPECT_THAT(again.out, HasSubstr("this tree is v2, which was rejected: "));
+  EXPECT_THAT(again.out, HasSubstr("selfbuild promote v2 --force"));
+  EXPECT_THAT(again.err, Not(HasSubstr("building")));
+  EXPECT_THAT(host_.selfbuild({"promote"}).out, HasSubstr("v1 is live already"));
+}
+
 TEST_F(Update, that_does_not_build_is_rejected_with_the_reason_and_v1_stays) {
   const Finished update = update_with("CMakeLists.txt", "-E copy", "-E no_such_verb");
   EXPECT_EQ(update.code, 1) << update.all();
