@@ -6,7 +6,7 @@
 //   state/projects/P/current             the pointer: a symlink to versions/vN
 //   state/cycles/c-N/{log,progress.jsonl}
 //   state/services/S/log                 what the service printed
-//   state/conductor.sock  conductor.lock  conductor.log
+//   state/conductor.sock  conductor.lock  conductor.log  gc.lock
 //   cache/stages/P/slot-N/{tree,build}
 #pragma once
 
