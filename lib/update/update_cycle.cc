@@ -1,5 +1,8 @@
 #include "update/update_cycle.h"
 
+#include <thread>
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +11,7 @@
 #include "build/builder.h"
 #include "supervise/service_spec.h"
 #include "testrun/examiner.h"
+#include "update/gc_lock.h"
 #include "update/known_tree.h"
 #include "update/next_action.h"
 #include "update/version_folder.h"
@@ -52,6 +56,9 @@ Error verdict_error(ErrorKind kind, const testrun::Verdict& verdict) {
 
 // How many workers may try one cycle, each after the last one died of something.
 constexpr std::int64_t kMaxOwners = 5;
+
+constexpr os::Milliseconds kStagePause{200};
+constexpr os::Milliseconds kStagePatience{3'600'000};
 
 class Stopwatch {
  public:
@@ -118,8 +125,17 @@ Result<bool> UpdateCycle::run(const std::stop_token& stop) {
       SB_CHECK(close_rejected(proved.error()));
     }
   }
-  SB_CHECK(await_activation());
+  if (const Status awaited = await_activation(); !awaited) SB_CHECK(close_forsaken(awaited.error()));
   return finish();
+}
+
+// A conductor that is away comes back, and takes up its swap. One that answers, but knows nothing of it, must
+// not hold up the queue for ever.
+Status UpdateCycle::close_forsaken(const Error& error) {
+  const bool away = error.kind == ErrorKind::environment || error.kind == ErrorKind::interrupted;
+  if (away || fence_ <= kMaxOwners) return fail(error);
+  return record(Step::failed, error_to_json(error),
+                {.status = BuildStatus::failed, .failure = one_line(error), .completed = true});
 }
 
 // A change that takes every worker down with it must not be tried for ever.
@@ -134,11 +150,13 @@ Status UpdateCycle::worn_out(const std::optional<history::JournalRecord>& last) 
 Status UpdateCycle::prove(const std::stop_token& stop) {
   SB_TRY(Plan plan, plan());
   SB_CHECK(apply(plan));
+  // What history answers with, and what is kept below, is not to go before the conductor has it.
+  SB_TRY(const UniqueFd without_gc, keep_gc_away(home_));
   SB_TRY(const KnownTree known, look_up_tree(home_, history_, plan.project.name, plan.source.tree, cycle_));
   if (known.answer == KnownTree::Answer::live) return close_unneeded(*known.version);
   if (known.answer == KnownTree::Answer::refuse) return fail(refusal_of(*known.version));
   if (known.answer == KnownTree::Answer::swap_in) return take_from_history(plan, *known.version);
-  SB_TRY(const staging::Stage stage, stage(plan));
+  SB_TRY(const staging::Stage stage, stage(plan, stop));
   SB_TRY(history::Version version, build(plan, stage, stop));
   SB_CHECK(test(plan, stage, version, stop));
   SB_CHECK(keep(plan, stage, version));
@@ -151,7 +169,7 @@ Result<UpdateCycle::Plan> UpdateCycle::plan() {
   SB_TRY(Request request, request_from_json(row.improvement_plan));
   SB_TRY(staging::Repository repository, staging::Repository::open(request.repository));
   SB_TRY(staging::Source base, repository.resolve(request.commit));
-  std::string patch;
+  std::optional<std::string> patch;
   if (request.patch) {
     SB_TRY(patch, doing("reading the patch of this cycle", store_.get_bytes(*request.patch)));
   }
@@ -166,12 +184,12 @@ Result<UpdateCycle::Plan> UpdateCycle::plan() {
 Status UpdateCycle::apply(Plan& plan) {
   SB_CHECK(record(Step::staging, {{"commit", plan.base.commit}, {"patch", plan.request.patch_name}},
                   {.status = BuildStatus::building}));
-  if (plan.patch.empty()) {
+  if (!plan.patch) {
     plan.source = plan.base;
     SB_CHECK(plan.repository.keep(plan.source, cycle_));
   } else {
     SB_TRY(plan.source, doing(fmt::format("applying {}", plan.request.patch_name),
-                              plan.repository.apply_patch(plan.base, plan.patch, cycle_)));
+                              plan.repository.apply_patch(plan.base, *plan.patch, cycle_)));
   }
   SB_TRY(const std::string manifest,
          plan.repository.read_blob(plan.source.tree, std::string(project::kFileName)));
@@ -201,10 +219,26 @@ Status UpdateCycle::take_from_history(const Plan& plan, const history::Version& 
   return hand_over(plan, version);
 }
 
-Result<staging::Stage> UpdateCycle::stage(Plan& plan) {
-  const Stopwatch watch(clock_);
+// Builds by hand may hold every stage. That is no verdict on this change: it waits until one is free.
+Result<staging::Stage> UpdateCycle::free_stage(Plan& plan, const std::stop_token& stop) {
   staging::StagePool pool(home_.stages(plan.project.name), kSlots);
-  SB_TRY(staging::Stage stage, pool.acquire(plan.repository, plan.source));
+  const os::Milliseconds begin = clock_.monotonic();
+  for (bool said = false;; said = true) {
+    Result<staging::Stage> stage = pool.acquire(plan.repository, plan.source);
+    if (stage || stage.error().kind != ErrorKind::conflict) return stage;
+    if (stop.stop_requested()) return fail(ErrorKind::interrupted, "stopped while waiting for a stage");
+    if (clock_.monotonic() - begin > kStagePatience) {
+      stage.error().kind = ErrorKind::environment;
+      return stage;
+    }
+    if (!said) log_.say("waiting: " + stage.error().what);
+    std::this_thread::sleep_for(kStagePause);
+  }
+}
+
+Result<staging::Stage> UpdateCycle::stage(Plan& plan, const std::stop_token& stop) {
+  const Stopwatch watch(clock_);
+  SB_TRY(staging::Stage stage, free_stage(plan, stop));
   for (const std::string& note : stage.moved().notes) log_.say(note);
   SB_CHECK(record(Step::staged,
                   {{"slot", stage.slot()},
@@ -247,7 +281,7 @@ Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Sta
   version.services_json = dump_json(services_to_json(plan.project.services));
   version.commit = plan.base.commit;
   version.tree = plan.source.tree;
-  version.patch_sha256 = plan.patch.empty() ? "" : sha256_hex(plan.patch);
+  version.patch_sha256 = plan.patch ? sha256_hex(*plan.patch) : "";
   version.compiler = report.compiler;
   version.options = report.options;
   version.cycle = cycle_;
@@ -320,8 +354,43 @@ Status UpdateCycle::hand_over(const Plan& plan, const history::Version& version)
                     {"version", version.number},
                     {"directory", home_.version(version.project, version.number).string()},
                     {"services", services_to_json(plan.project.services)}};
-  SB_CHECK(doing("handing the candidate to the conductor", conductor_.call("activation.begin", params)));
+  bool asked_while_free = false;
+  while (true) {
+    Result<Json> begun =
+        doing("handing the candidate to the conductor", conductor_.call("activation.begin", params));
+    if (begun) return {};
+    Error error = of_conductor(std::move(begun.error()));
+    if (error.kind != ErrorKind::conflict) return fail(std::move(error));
+    SB_TRY(const std::int64_t other, activation_in_progress());
+    // Once more when none is in progress: it may have ended just now. Else the conflict is about this change.
+    if (other == 0 && std::exchange(asked_while_free, true)) return fail(std::move(error));
+    if (other != 0) SB_CHECK(wait_for_other(other));
+  }
+}
+
+// The cycle that the conductor is swapping now; 0 without one.
+Result<std::int64_t> UpdateCycle::activation_in_progress() {
+  const Result<Json> status = conductor_.call("conductor.status", Json::object());
+  if (!status) return fail(of_conductor(status.error()));
+  const Json activation = status->value("activation", Json());
+  if (!activation.is_object()) return 0;
+  return json_integer(activation, "cycle");
+}
+
+Status UpdateCycle::wait_for_other(std::int64_t other) {
+  log_.say(fmt::format("waiting until {} has been put into service", history::cycle_name(other)));
+  const Result<Json> ended = conductor_.call("activation.wait", {{"cycle", other}});
+  // How it ended is its own affair. A conductor that has gone is not.
+  if (ended) return {};
+  Error error = of_conductor(ended.error());
+  if (error.kind == ErrorKind::interrupted) return fail(std::move(error));
   return {};
+}
+
+// That the conductor has gone is no verdict: whoever takes this cycle up next hands over.
+Error UpdateCycle::of_conductor(Error error) {
+  if (error.kind == ErrorKind::environment && !conductor_.answers()) error.kind = ErrorKind::interrupted;
+  return error;
 }
 
 Status UpdateCycle::await_activation() {

@@ -1,7 +1,12 @@
 // selfbuild update from end to end: kept, answered from history, rejected, rolled back.
+#include <thread>
+
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
+#include "base/unique_fd.h"
 #include "support/files.h"
 #include "support/installation.h"
 
@@ -166,6 +171,37 @@ TEST_F(Update, dry_run_changes_nothing_and_says_what_it_would_do) {
   EXPECT_THAT(dry.out, HasSubstr("Nothing was changed."));
   EXPECT_THAT(dry.out, HasSubstr("tiny (overlap)"));
   EXPECT_EQ(host_.git({"for-each-ref"}).out, references);
+  EXPECT_EQ(host_.live("tiny"), "v1");
+}
+
+TEST_F(Update, waits_while_builds_by_hand_hold_every_stage) {
+  std::vector<UniqueFd> held;
+  for (const char* slot : {"slot-0", "slot-1"}) {
+    const auto folder = host_.home().stages("tiny") / slot;
+    std::filesystem::create_directories(folder);
+    held.emplace_back(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    ASSERT_EQ(::flock(held.back().get(), LOCK_EX | LOCK_NB), 0);
+  }
+  const auto patch = host_.patch("tiny.sh", "edition 1", "edition 2");
+  tests::Background update = host_.selfbuild_in_background({"update", "--patch", patch.string()});
+  const auto progress = host_.home().cycle(2) / "progress.jsonl";
+  while (tests::read(progress).find("waiting: all 2 stages") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  held.clear();
+  const Finished finished = update.wait();
+  EXPECT_EQ(finished.code, 0) << finished.all();
+  EXPECT_EQ(host_.live("tiny"), "v2");
+}
+
+TEST_F(Update, with_an_empty_patch_is_wrong_usage_and_not_an_update_without_a_patch) {
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  const Finished empty_input = host_.selfbuild({"update", "--patch", "-"});
+  EXPECT_EQ(empty_input.code, 2) << empty_input.all();
+  EXPECT_THAT(empty_input.err, HasSubstr("the patch from standard input is empty"));
+  const Finished unset = host_.selfbuild({"update", "--patch", ""});
+  EXPECT_EQ(unset.code, 2) << unset.all();
   EXPECT_EQ(host_.live("tiny"), "v1");
 }
 
