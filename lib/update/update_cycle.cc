@@ -1,7 +1,6 @@
 #include "update/update_cycle.h"
 
 #include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -53,9 +52,6 @@ Error verdict_error(ErrorKind kind, const testrun::Verdict& verdict) {
   }
   return error;
 }
-
-// How many workers may try one cycle, each after the last one died of something.
-constexpr std::int64_t kMaxOwners = 5;
 
 constexpr os::Milliseconds kStagePause{200};
 constexpr os::Milliseconds kStagePatience{3'600'000};
@@ -129,15 +125,6 @@ Result<bool> UpdateCycle::run(const std::stop_token& stop) {
   return finish();
 }
 
-// A conductor that is away comes back, and takes up its swap. One that answers, but knows nothing of it, must
-// not hold up the queue for ever.
-Status UpdateCycle::close_forsaken(const Error& error) {
-  const bool away = error.kind == ErrorKind::environment || error.kind == ErrorKind::interrupted;
-  if (away || fence_ <= kMaxOwners) return fail(error);
-  return record(Step::failed, error_to_json(error),
-                {.status = BuildStatus::failed, .failure = one_line(error), .completed = true});
-}
-
 // A change that takes every worker down with it must not be tried for ever.
 Status UpdateCycle::worn_out(const std::optional<history::JournalRecord>& last) const {
   return fail(ErrorKind::unhealthy,
@@ -155,13 +142,18 @@ Status UpdateCycle::prove(const std::stop_token& stop) {
   SB_TRY(const KnownTree known, look_up_tree(home_, history_, plan.project.name, plan.source.tree, cycle_));
   if (known.answer == KnownTree::Answer::live) return close_unneeded(*known.version);
   if (known.answer == KnownTree::Answer::refuse) return fail(refusal_of(*known.version));
-  if (known.answer == KnownTree::Answer::swap_in) return take_from_history(plan, *known.version);
+  if (known.answer == KnownTree::Answer::swap_in) {
+    const auto folder = lay_out(home_, store_, *known.version);
+    if (folder) return take_from_history(*known.version);
+    log_.say(fmt::format("{} is built again: {}", history::version_name(known.version->number),
+                         one_line(folder.error())));  // a damaged store is no reason to refuse a good change
+  }
   SB_TRY(const staging::Stage stage, stage(plan, stop));
   SB_TRY(history::Version version, build(plan, stage, stop));
   SB_CHECK(test(plan, stage, version, stop));
   SB_CHECK(keep(plan, stage, version));
   SB_CHECK(probe(plan, version, stop));
-  return hand_over(plan, version);
+  return hand_over(version);
 }
 
 Result<UpdateCycle::Plan> UpdateCycle::plan() {
@@ -212,11 +204,10 @@ Status UpdateCycle::close_unneeded(const history::Version& live) {
 
 // A tree that was good in service (a commit that takes another one back, mostly): nothing is built twice, but
 // it has to prove itself in service like any other.
-Status UpdateCycle::take_from_history(const Plan& plan, const history::Version& version) {
-  SB_CHECK(lay_out(home_, store_, version));
+Status UpdateCycle::take_from_history(const history::Version& version) {
   SB_CHECK(record(Step::built, {{"from_history", true}, {"version", version.number}},
                   {.version = version.number, .test_results = version.test_results}));
-  return hand_over(plan, version);
+  return hand_over(version);
 }
 
 // Builds by hand may hold every stage. That is no verdict on this change: it waits until one is free.
@@ -348,59 +339,6 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
                 {{"services", plan.project.services.size()}, {"ms", watch.ms()}, {"limits", limits}});
 }
 
-Status UpdateCycle::hand_over(const Plan& plan, const history::Version& version) {
-  const Json params{{"cycle", cycle_},
-                    {"project", version.project},
-                    {"version", version.number},
-                    {"directory", home_.version(version.project, version.number).string()},
-                    {"services", services_to_json(plan.project.services)}};
-  bool asked_while_free = false;
-  while (true) {
-    Result<Json> begun =
-        doing("handing the candidate to the conductor", conductor_.call("activation.begin", params));
-    if (begun) return {};
-    Error error = of_conductor(std::move(begun.error()));
-    if (error.kind != ErrorKind::conflict) return fail(std::move(error));
-    SB_TRY(const std::int64_t other, activation_in_progress());
-    // Once more when none is in progress: it may have ended just now. Else the conflict is about this change.
-    if (other == 0 && std::exchange(asked_while_free, true)) return fail(std::move(error));
-    if (other != 0) SB_CHECK(wait_for_other(other));
-  }
-}
-
-// The cycle that the conductor is swapping now; 0 without one.
-Result<std::int64_t> UpdateCycle::activation_in_progress() {
-  const Result<Json> status = conductor_.call("conductor.status", Json::object());
-  if (!status) return fail(of_conductor(status.error()));
-  const Json activation = status->value("activation", Json());
-  if (!activation.is_object()) return 0;
-  return json_integer(activation, "cycle");
-}
-
-Status UpdateCycle::wait_for_other(std::int64_t other) {
-  log_.say(fmt::format("waiting until {} has been put into service", history::cycle_name(other)));
-  const Result<Json> ended = conductor_.call("activation.wait", {{"cycle", other}});
-  // How it ended is its own affair. A conductor that has gone is not.
-  if (ended) return {};
-  Error error = of_conductor(ended.error());
-  if (error.kind == ErrorKind::interrupted) return fail(std::move(error));
-  return {};
-}
-
-// That the conductor has gone is no verdict: whoever takes this cycle up next hands over.
-Error UpdateCycle::of_conductor(Error error) {
-  if (error.kind == ErrorKind::environment && !conductor_.answers()) error.kind = ErrorKind::interrupted;
-  return error;
-}
-
-Status UpdateCycle::await_activation() {
-  SB_TRY(const auto last, history_.last_record(cycle_));
-  if (!last || next_action(last->step) != Action::await_activation) return {};
-  SB_CHECK(
-      doing("waiting for the conductor's verdict", conductor_.call("activation.wait", {{"cycle", cycle_}})));
-  return {};
-}
-
 Status UpdateCycle::close_rejected(const Error& error) {
   // What the conductor has begun, the conductor ends: an error after the hand-over is not a verdict on the
   // change.
@@ -411,33 +349,6 @@ Status UpdateCycle::close_rejected(const Error& error) {
   log_.heading(is_rejection(error.kind) ? "rejected" : "failed");
   return record(is_rejection(error.kind) ? Step::rejected : Step::failed, detail,
                 {.status = BuildStatus::failed, .failure = one_line(error), .completed = true});
-}
-
-Result<bool> UpdateCycle::finish() {
-  SB_TRY(const auto last, history_.last_record(cycle_));
-  if (!last) return fail(ErrorKind::bug, fmt::format("{} has an empty journal", history::cycle_name(cycle_)));
-  if (last->step != Step::done) {
-    if (last->step == Step::failed) SB_CHECK(reject_what_never_came_up(*last));
-    SB_CHECK(record(Step::done,
-                    {{"outcome", history::to_string(last->step)}, {"kept", last->step == Step::kept}}));
-    return last->step == Step::kept;
-  }
-  SB_TRY(const history::Cycle row, history_.cycle(cycle_));
-  return row.status == BuildStatus::completed;
-}
-
-// A candidate that did not come up in service has its verdict. Where no service was to blame (a full disk, a
-// conductor that died over and over) there is none, and the next update tries again; nor is a version that
-// was good in service before judged by one start.
-Status UpdateCycle::reject_what_never_came_up(const history::JournalRecord& failed) {
-  SB_TRY(const Json detail, parse_json(failed.detail));
-  SB_TRY(const std::string service, json_string_or(detail, "service", ""));
-  SB_TRY(const history::Cycle row, history_.cycle(cycle_));
-  if (service.empty() || !row.version) return {};
-  SB_TRY(const history::Version version, history_.version(row.project, *row.version));
-  if (version.state != history::VersionState::candidate) return {};
-  SB_TRY(const std::string cause, json_string_or(detail, "cause", row.failure));
-  return history_.set_version_state(row.project, version.number, history::VersionState::rejected, cause);
 }
 
 Status UpdateCycle::record(Step step, const Json& detail, const history::History::Change& change) {

@@ -22,6 +22,9 @@
 
 namespace sb::update {
 
+// How many workers may try one cycle, each after the last one died of something.
+inline constexpr std::int64_t kMaxOwners = 5;
+
 class UpdateCycle {
  public:
   UpdateCycle(const os::Home& home, history::History& history, ConductorLink& conductor,
@@ -48,7 +51,7 @@ class UpdateCycle {
   Result<Plan> plan();
   Status apply(Plan& plan);
   Status close_unneeded(const history::Version& live);
-  Status take_from_history(const Plan& plan, const history::Version& version);
+  Status take_from_history(const history::Version& version);
   Result<staging::Stage> free_stage(Plan& plan, const std::stop_token& stop);
   Result<staging::Stage> stage(Plan& plan, const std::stop_token& stop);
   Result<history::Version> build(const Plan& plan, const staging::Stage& stage, const std::stop_token& stop);
@@ -56,7 +59,7 @@ class UpdateCycle {
               const std::stop_token& stop);
   Status keep(const Plan& plan, const staging::Stage& stage, history::Version& version);
   Status probe(const Plan& plan, const history::Version& version, const std::stop_token& stop);
-  Status hand_over(const Plan& plan, const history::Version& version);
+  Status hand_over(const history::Version& version);
   Result<std::int64_t> activation_in_progress();
   Status wait_for_other(std::int64_t other);
   Error of_conductor(Error error);

@@ -84,6 +84,19 @@ TEST_F(Update, of_a_tree_that_was_good_before_takes_its_version_from_history_and
   EXPECT_EQ(host_.live("tiny"), "v1");
 }
 
+TEST_F(Update, builds_a_good_tree_again_when_its_version_is_damaged_in_the_store) {
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  ASSERT_EQ(host_.selfbuild({"update"}).code, 0);
+  (void)host_.git({"revert", "--no-edit", "HEAD"});
+  std::filesystem::remove_all(host_.home().version("tiny", 1));
+  std::filesystem::remove_all(host_.home().objects());
+  const Finished revert = host_.selfbuild({"update"});
+  EXPECT_EQ(revert.code, 0) << revert.all();
+  EXPECT_THAT(revert.err, HasSubstr("v1 is built again: "));
+  EXPECT_EQ(host_.live("tiny"), "v3");
+}
+
 TEST_F(Update, that_never_comes_up_in_service_is_rejected_and_not_tried_again) {
   host_.edit("selfbuild.yaml", "  start_timeout:", "  ready: {notify: true}\n  start_timeout:");
   host_.edit("tiny.sh", "exec sleep 1000000", R"([ -n "$SELFBUILD_CANDIDATE" ] || exit 9
