@@ -27,7 +27,7 @@ struct OutputFile {
 enum class VersionState {
   candidate,    // built and tested; never in service
   known_good,   // passed verification in service at least once
-  rejected,     // its candidate run failed
+  rejected,     // its candidate run failed, or it never came up in service
   rolled_back,  // was in service and taken back by itself
 };
 

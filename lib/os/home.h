@@ -6,7 +6,8 @@
 //   state/projects/P/current             the pointer: a symlink to versions/vN
 //   state/cycles/c-N/{log,progress.jsonl}
 //   state/services/S/log                 what the service printed
-//   state/conductor.sock  conductor.lock  conductor.log  gc.lock
+//   state/conductor.sock  conductor.lock  conductor.log
+//   state/gc.lock  nightly.lock  nightly.log  nightly.due
 //   cache/stages/P/slot-N/{tree,build}
 #pragma once
 

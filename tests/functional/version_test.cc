@@ -111,6 +111,19 @@ TEST_F(Versions, an_update_waits_for_another_swap_and_a_rollback_goes_to_what_it
   EXPECT_EQ(host_.live("tiny"), "v1");
 }
 
+TEST_F(Versions, taken_from_history_by_a_worker_that_dies_are_put_into_service_by_the_next) {
+  ASSERT_EQ(host_.selfbuild({"conductor", "stop", "--services"}).code, 0);
+  const auto mark = host_.scratch() / "died";
+  host_.environment["SELFBUILD_CRASH_IN"] = "selfbuild";
+  host_.environment["SELFBUILD_CRASH_AFTER"] = "built";
+  host_.environment["SELFBUILD_CRASH_ONCE"] = mark.string();
+  const Finished update = host_.selfbuild({"update"});  // HEAD is v1, and v2 is live
+  EXPECT_TRUE(std::filesystem::exists(mark)) << "nothing died: this run tested nothing";
+  EXPECT_EQ(update.code, 0) << update.all();
+  EXPECT_THAT(update.out, HasSubstr("taken from history"));
+  EXPECT_EQ(host_.live("tiny"), "v1");
+}
+
 TEST_F(Versions, gc_stands_back_while_a_version_is_about_to_be_put_into_service) {
   const UniqueFd lock(::open((host_.home().state() / "gc.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(lock.get(), LOCK_SH), 0);
