@@ -19,7 +19,9 @@ constexpr os::Milliseconds kRecordAgain{1'000};
 Status ActivationCycle::begin() {
   // Before the first process is started: after a crash this record alone says what was going to happen.
   SB_CHECK(record(history::Step::swapping, to_json(plan_),
-                  {.status = BuildStatus::swapping, .version = plan_.to.version}));
+                  {.status = BuildStatus::swapping,
+                   .version = plan_.to.version,
+                   .from_version = plan_.from > 0 ? std::optional(plan_.from) : std::nullopt}));
   later([this] { nothing_to_do() ? keep() : start_new(0); });
   return {};
 }

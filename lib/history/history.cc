@@ -50,28 +50,32 @@ Status apply_change(sqlite::Database& database, std::int64_t cycle, const Histor
          database.prepare("UPDATE build_history SET"
                           " build_status        = coalesce(?2, build_status),"
                           " version             = coalesce(?3, version),"
-                          " commit_id           = coalesce(?4, commit_id),"
-                          " test_results        = coalesce(?5, test_results),"
-                          " health_check_result = coalesce(?6, health_check_result),"
-                          " failure             = coalesce(?7, failure),"
-                          " rollback_reason     = coalesce(?8, rollback_reason),"
-                          " completed_at        = coalesce(?9, completed_at)"
+                          " from_version        = coalesce(?4, from_version),"
+                          " commit_id           = coalesce(?5, commit_id),"
+                          " test_results        = coalesce(?6, test_results),"
+                          " health_check_result = coalesce(?7, health_check_result),"
+                          " failure             = coalesce(?8, failure),"
+                          " rollback_reason     = coalesce(?9, rollback_reason),"
+                          " completed_at        = coalesce(?10, completed_at)"
                           " WHERE id=?1"));
   std::optional<std::string> status;
   if (change.status) status = to_string(*change.status);
   std::optional<std::int64_t> version;
   if (change.version) version = *change.version;
+  std::optional<std::int64_t> from_version;
+  if (change.from_version) from_version = *change.from_version;
   std::optional<std::int64_t> completed_at;
   if (change.completed) completed_at = now;
   return update.bind(1, cycle)
       .bind(2, status)
       .bind(3, version)
-      .bind(4, change.commit)
-      .bind(5, change.test_results)
-      .bind(6, change.health_check_result)
-      .bind(7, change.failure)
-      .bind(8, change.rollback_reason)
-      .bind(9, completed_at)
+      .bind(4, from_version)
+      .bind(5, change.commit)
+      .bind(6, change.test_results)
+      .bind(7, change.health_check_result)
+      .bind(8, change.failure)
+      .bind(9, change.rollback_reason)
+      .bind(10, completed_at)
       .run();
 }
 

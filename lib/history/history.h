@@ -39,6 +39,7 @@ class History {
   struct Change {
     std::optional<BuildStatus> status{};
     std::optional<int> version{};
+    std::optional<int> from_version{};
     std::optional<std::string> commit{};
     std::optional<std::string> test_results{};
     std::optional<std::string> health_check_result{};
@@ -66,9 +67,10 @@ class History {
   [[nodiscard]] Result<Version> version(const std::string& project,
                                         int number);  // not_found names the newest
   [[nodiscard]] Result<std::vector<Version>> versions(const std::string& project);  // newest first
-  // The newest that still has its outputs: one that gc emptied is no answer.
-  [[nodiscard]] Result<std::optional<Version>> version_of_tree(const std::string& project,
-                                                               const std::string& tree);
+  // The newest that there is a verdict on (no candidate: its cycle may have died), and that still has its
+  // outputs: one that gc emptied is no answer.
+  [[nodiscard]] Result<std::optional<Version>> judged_version_of_tree(const std::string& project,
+                                                                      const std::string& tree);
   [[nodiscard]] Status set_version_state(const std::string& project, int number, VersionState state,
                                          const std::string& reason);
   [[nodiscard]] Result<std::vector<std::string>> projects();

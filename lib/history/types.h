@@ -27,7 +27,7 @@ struct OutputFile {
 enum class VersionState {
   candidate,    // built and tested; never in service
   known_good,   // passed verification in service at least once
-  rejected,     // its candidate run failed
+  rejected,     // its candidate run failed, or it never came up in service
   rolled_back,  // was in service and taken back by itself
 };
 
@@ -64,7 +64,7 @@ struct Cycle {
   std::string improvement_plan;  // the request as JSON: rev, patch object, options, title
   BuildStatus status = BuildStatus::queued;
   std::optional<int> version;       // once one exists
-  std::optional<int> from_version;  // what was live when it began
+  std::optional<int> from_version;  // what was live at its swap; until then, when it was asked for
   std::string commit;               // what it was asked to build; empty for promote and rollback
   std::int64_t started_ms = 0;
   std::optional<std::int64_t> completed_ms;

@@ -130,13 +130,15 @@ Result<std::vector<Version>> History::versions(const std::string& project) {
   return versions;
 }
 
-Result<std::optional<Version>> History::version_of_tree(const std::string& project, const std::string& tree) {
+Result<std::optional<Version>> History::judged_version_of_tree(const std::string& project,
+                                                               const std::string& tree) {
   SB_TRY(sqlite::Statement row,
-         database_.prepare(
-             "SELECT number FROM version AS v WHERE project=?1 AND tree=?2 AND EXISTS (SELECT 1 FROM"
-             " version_output AS o WHERE o.project=v.project AND o.number=v.number)"
-             " ORDER BY number DESC LIMIT 1"));
-  SB_TRY(const bool found, row.bind(1, project).bind(2, tree).step());
+         database_.prepare("SELECT number FROM version AS v WHERE project=?1 AND tree=?2 AND state<>?3"
+                           " AND EXISTS (SELECT 1 FROM version_output AS o"
+                           " WHERE o.project=v.project AND o.number=v.number)"
+                           " ORDER BY number DESC LIMIT 1"));
+  SB_TRY(const bool found,
+         row.bind(1, project).bind(2, tree).bind(3, to_string(VersionState::candidate)).step());
   if (!found) return std::nullopt;
   SB_TRY(Version newest, version(project, static_cast<int>(row.integer(0))));
   return newest;

@@ -7,6 +7,7 @@
 //   state/cycles/c-N/{log,progress.jsonl}
 //   state/services/S/log                 what the service printed
 //   state/conductor.sock  conductor.lock  conductor.log
+//   state/gc.lock  nightly.lock  nightly.log  nightly.due
 //   cache/stages/P/slot-N/{tree,build}
 #pragma once
 

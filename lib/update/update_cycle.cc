@@ -1,5 +1,7 @@
 #include "update/update_cycle.h"
 
+#include <thread>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +10,8 @@
 #include "build/builder.h"
 #include "supervise/service_spec.h"
 #include "testrun/examiner.h"
+#include "update/gc_lock.h"
+#include "update/known_tree.h"
 #include "update/next_action.h"
 #include "update/version_folder.h"
 
@@ -49,8 +53,8 @@ Error verdict_error(ErrorKind kind, const testrun::Verdict& verdict) {
   return error;
 }
 
-// How many workers may try one cycle, each after the last one died of something.
-constexpr std::int64_t kMaxOwners = 5;
+constexpr os::Milliseconds kStagePause{200};
+constexpr os::Milliseconds kStagePatience{3'600'000};
 
 class Stopwatch {
  public:
@@ -117,7 +121,7 @@ Result<bool> UpdateCycle::run(const std::stop_token& stop) {
       SB_CHECK(close_rejected(proved.error()));
     }
   }
-  SB_CHECK(await_activation());
+  if (const Status awaited = await_activation(); !awaited) SB_CHECK(close_forsaken(awaited.error()));
   return finish();
 }
 
@@ -133,14 +137,23 @@ Status UpdateCycle::worn_out(const std::optional<history::JournalRecord>& last) 
 Status UpdateCycle::prove(const std::stop_token& stop) {
   SB_TRY(Plan plan, plan());
   SB_CHECK(apply(plan));
-  SB_TRY(const bool answered, answered_by_history(plan));
-  if (answered) return {};
-  SB_TRY(const staging::Stage stage, stage(plan));
+  // What history answers with, and what is kept below, is not to go before the conductor has it.
+  SB_TRY(const UniqueFd without_gc, keep_gc_away(home_));
+  SB_TRY(const KnownTree known, look_up_tree(home_, history_, plan.project.name, plan.source.tree, cycle_));
+  if (known.answer == KnownTree::Answer::live) return close_unneeded(*known.version);
+  if (known.answer == KnownTree::Answer::refuse) return fail(refusal_of(*known.version));
+  if (known.answer == KnownTree::Answer::swap_in) {
+    const auto folder = lay_out(home_, store_, *known.version);
+    if (folder) return take_from_history(*known.version);
+    log_.say(fmt::format("{} is built again: {}", history::version_name(known.version->number),
+                         one_line(folder.error())));  // a damaged store is no reason to refuse a good change
+  }
+  SB_TRY(const staging::Stage stage, stage(plan, stop));
   SB_TRY(history::Version version, build(plan, stage, stop));
   SB_CHECK(test(plan, stage, version, stop));
   SB_CHECK(keep(plan, stage, version));
   SB_CHECK(probe(plan, version, stop));
-  return hand_over(plan, version);
+  return hand_over(version);
 }
 
 Result<UpdateCycle::Plan> UpdateCycle::plan() {
@@ -148,7 +161,7 @@ Result<UpdateCycle::Plan> UpdateCycle::plan() {
   SB_TRY(Request request, request_from_json(row.improvement_plan));
   SB_TRY(staging::Repository repository, staging::Repository::open(request.repository));
   SB_TRY(staging::Source base, repository.resolve(request.commit));
-  std::string patch;
+  std::optional<std::string> patch;
   if (request.patch) {
     SB_TRY(patch, doing("reading the patch of this cycle", store_.get_bytes(*request.patch)));
   }
@@ -163,12 +176,12 @@ Result<UpdateCycle::Plan> UpdateCycle::plan() {
 Status UpdateCycle::apply(Plan& plan) {
   SB_CHECK(record(Step::staging, {{"commit", plan.base.commit}, {"patch", plan.request.patch_name}},
                   {.status = BuildStatus::building}));
-  if (plan.patch.empty()) {
+  if (!plan.patch) {
     plan.source = plan.base;
     SB_CHECK(plan.repository.keep(plan.source, cycle_));
   } else {
     SB_TRY(plan.source, doing(fmt::format("applying {}", plan.request.patch_name),
-                              plan.repository.apply_patch(plan.base, plan.patch, cycle_)));
+                              plan.repository.apply_patch(plan.base, *plan.patch, cycle_)));
   }
   SB_TRY(const std::string manifest,
          plan.repository.read_blob(plan.source.tree, std::string(project::kFileName)));
@@ -180,29 +193,43 @@ Status UpdateCycle::apply(Plan& plan) {
   return {};
 }
 
-Result<bool> UpdateCycle::answered_by_history(const Plan& plan) {
-  SB_TRY(const auto known, history_.version_of_tree(plan.project.name, plan.source.tree));
-  if (!known || known->cycle == cycle_) return false;
-  // Whatever became of that version is the answer for this tree: nothing is built twice.
-  const bool good =
-      known->state == history::VersionState::known_good || known->state == history::VersionState::candidate;
-  history::History::Change change{.status = good ? BuildStatus::completed : BuildStatus::failed,
-                                  .version = known->number,
-                                  .completed = true};
-  if (!good) {
-    change.failure = fmt::format("this tree is {}, which was {}: {}", history::version_name(known->number),
-                                 history::to_string(known->state), known->state_reason);
-  }
-  SB_CHECK(record(Step::done,
-                  {{"outcome", "answered from history"}, {"version", known->number}, {"kept", good}},
-                  change));
-  return true;
+// What is live is not built, nor started again.
+Status UpdateCycle::close_unneeded(const history::Version& live) {
+  return record(Step::done, {{"outcome", "answered from history"}, {"version", live.number}, {"kept", true}},
+                {.status = BuildStatus::completed,
+                 .version = live.number,
+                 .from_version = live.number,
+                 .completed = true});
 }
 
-Result<staging::Stage> UpdateCycle::stage(Plan& plan) {
-  const Stopwatch watch(clock_);
+// A tree that was good in service (a commit that takes another one back, mostly): nothing is built twice, but
+// it has to prove itself in service like any other.
+Status UpdateCycle::take_from_history(const history::Version& version) {
+  SB_CHECK(record(Step::built, {{"from_history", true}, {"version", version.number}},
+                  {.version = version.number, .test_results = version.test_results}));
+  return hand_over(version);
+}
+
+// Builds by hand may hold every stage. That is no verdict on this change: it waits until one is free.
+Result<staging::Stage> UpdateCycle::free_stage(Plan& plan, const std::stop_token& stop) {
   staging::StagePool pool(home_.stages(plan.project.name), kSlots);
-  SB_TRY(staging::Stage stage, pool.acquire(plan.repository, plan.source));
+  const os::Milliseconds begin = clock_.monotonic();
+  for (bool said = false;; said = true) {
+    Result<staging::Stage> stage = pool.acquire(plan.repository, plan.source);
+    if (stage || stage.error().kind != ErrorKind::conflict) return stage;
+    if (stop.stop_requested()) return fail(ErrorKind::interrupted, "stopped while waiting for a stage");
+    if (clock_.monotonic() - begin > kStagePatience) {
+      stage.error().kind = ErrorKind::environment;
+      return stage;
+    }
+    if (!said) log_.say("waiting: " + stage.error().what);
+    std::this_thread::sleep_for(kStagePause);
+  }
+}
+
+Result<staging::Stage> UpdateCycle::stage(Plan& plan, const std::stop_token& stop) {
+  const Stopwatch watch(clock_);
+  SB_TRY(staging::Stage stage, free_stage(plan, stop));
   for (const std::string& note : stage.moved().notes) log_.say(note);
   SB_CHECK(record(Step::staged,
                   {{"slot", stage.slot()},
@@ -245,7 +272,7 @@ Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Sta
   version.services_json = dump_json(services_to_json(plan.project.services));
   version.commit = plan.base.commit;
   version.tree = plan.source.tree;
-  version.patch_sha256 = plan.patch.empty() ? "" : sha256_hex(plan.patch);
+  version.patch_sha256 = plan.patch ? sha256_hex(*plan.patch) : "";
   version.compiler = report.compiler;
   version.options = report.options;
   version.cycle = cycle_;
@@ -312,24 +339,6 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
                 {{"services", plan.project.services.size()}, {"ms", watch.ms()}, {"limits", limits}});
 }
 
-Status UpdateCycle::hand_over(const Plan& plan, const history::Version& version) {
-  const Json params{{"cycle", cycle_},
-                    {"project", version.project},
-                    {"version", version.number},
-                    {"directory", home_.version(version.project, version.number).string()},
-                    {"services", services_to_json(plan.project.services)}};
-  SB_CHECK(doing("handing the candidate to the conductor", conductor_.call("activation.begin", params)));
-  return {};
-}
-
-Status UpdateCycle::await_activation() {
-  SB_TRY(const auto last, history_.last_record(cycle_));
-  if (!last || next_action(last->step) != Action::await_activation) return {};
-  SB_CHECK(
-      doing("waiting for the conductor's verdict", conductor_.call("activation.wait", {{"cycle", cycle_}})));
-  return {};
-}
-
 Status UpdateCycle::close_rejected(const Error& error) {
   // What the conductor has begun, the conductor ends: an error after the hand-over is not a verdict on the
   // change.
@@ -340,18 +349,6 @@ Status UpdateCycle::close_rejected(const Error& error) {
   log_.heading(is_rejection(error.kind) ? "rejected" : "failed");
   return record(is_rejection(error.kind) ? Step::rejected : Step::failed, detail,
                 {.status = BuildStatus::failed, .failure = one_line(error), .completed = true});
-}
-
-Result<bool> UpdateCycle::finish() {
-  SB_TRY(const auto last, history_.last_record(cycle_));
-  if (!last) return fail(ErrorKind::bug, fmt::format("{} has an empty journal", history::cycle_name(cycle_)));
-  if (last->step != Step::done) {
-    SB_CHECK(record(Step::done,
-                    {{"outcome", history::to_string(last->step)}, {"kept", last->step == Step::kept}}));
-    return last->step == Step::kept;
-  }
-  SB_TRY(const history::Cycle row, history_.cycle(cycle_));
-  return row.status == BuildStatus::completed;
 }
 
 Status UpdateCycle::record(Step step, const Json& detail, const history::History::Change& change) {

@@ -22,20 +22,24 @@
 
 namespace sb::update {
 
+// How many workers may try one cycle, each after the last one died of something.
+inline constexpr std::int64_t kMaxOwners = 5;
+
 class UpdateCycle {
  public:
   UpdateCycle(const os::Home& home, history::History& history, ConductorLink& conductor,
               const os::Clock& clock, std::int64_t cycle);
 
   // Runs a new cycle, or resumes one where its journal stands, until its `done` record. Every outcome is in
-  // the journal; true when the version was kept (or there was nothing to do). interrupted: a newer owner has
-  // the cycle, or a stop was asked for; nothing was recorded for it.
+  // the journal; true when the version was kept (or there was nothing to do). An error: the cycle is open,
+  // and somebody has to take it up again. interrupted: a newer owner has it, a stop was asked for, or the
+  // conductor has gone; nothing was recorded for it.
   [[nodiscard]] Result<bool> run(const std::stop_token& stop = {});
 
  private:
   struct Plan {
     Request request;
-    std::string patch;  // its text
+    std::optional<std::string> patch;  // its text
     staging::Repository repository;
     staging::Source base;
     project::ProjectFile project;  // of the tree to be built
@@ -46,17 +50,24 @@ class UpdateCycle {
   Status prove(const std::stop_token& stop);  // plan … probed, then hand over; or why not
   Result<Plan> plan();
   Status apply(Plan& plan);
-  Result<bool> answered_by_history(const Plan& plan);
-  Result<staging::Stage> stage(Plan& plan);
+  Status close_unneeded(const history::Version& live);
+  Status take_from_history(const history::Version& version);
+  Result<staging::Stage> free_stage(Plan& plan, const std::stop_token& stop);
+  Result<staging::Stage> stage(Plan& plan, const std::stop_token& stop);
   Result<history::Version> build(const Plan& plan, const staging::Stage& stage, const std::stop_token& stop);
   Status test(const Plan& plan, const staging::Stage& stage, history::Version& version,
               const std::stop_token& stop);
   Status keep(const Plan& plan, const staging::Stage& stage, history::Version& version);
   Status probe(const Plan& plan, const history::Version& version, const std::stop_token& stop);
-  Status hand_over(const Plan& plan, const history::Version& version);
+  Status hand_over(const history::Version& version);
+  Result<std::int64_t> activation_in_progress();
+  Status wait_for_other(std::int64_t other);
+  Error of_conductor(Error error);
   Status await_activation();
+  Status close_forsaken(const Error& error);
   Status close_rejected(const Error& error);
   Result<bool> finish();
+  Status reject_what_never_came_up(const history::JournalRecord& failed);
 
   Status record(history::Step step, const Json& detail, const history::History::Change& change = {});
 

@@ -1,7 +1,12 @@
 // selfbuild update from end to end: kept, answered from history, rejected, rolled back.
+#include <thread>
+
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
+#include "base/unique_fd.h"
 #include "support/files.h"
 #include "support/installation.h"
 
@@ -58,6 +63,59 @@ TEST_F(Update, of_a_tree_that_has_a_version_runs_nothing_and_says_so) {
   EXPECT_THAT(again.out, HasSubstr("This tree is v1 already: nothing was built."));
   EXPECT_THAT(again.err, Not(HasSubstr("building")));
   EXPECT_EQ(host_.live("tiny"), "v1");
+}
+
+TEST_F(Update, of_a_tree_that_was_good_before_takes_its_version_from_history_and_makes_it_live) {
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  ASSERT_EQ(host_.selfbuild({"update"}).code, 0);
+  ASSERT_EQ(host_.live("tiny"), "v2");
+  (void)host_.git({"revert", "--no-edit", "HEAD"});
+  const Finished dry = host_.selfbuild({"update", "--dry-run"});
+  EXPECT_THAT(dry.out, HasSubstr("build     nothing: this tree is v1, which is taken from history"));
+  EXPECT_THAT(dry.out, HasSubstr("swap      tiny (overlap)"));
+
+  const Finished revert = host_.selfbuild({"update"});
+  EXPECT_EQ(revert.code, 0) << revert.all();
+  EXPECT_THAT(revert.out, HasSubstr("v1 is live (was v2)"));
+  EXPECT_THAT(revert.out, HasSubstr("taken from history"));
+  EXPECT_THAT(revert.err, HasSubstr("verifying")) << "it has to prove itself like any other";
+  EXPECT_THAT(revert.err, Not(HasSubstr("building")));
+  EXPECT_EQ(host_.live("tiny"), "v1");
+}
+
+TEST_F(Update, builds_a_good_tree_again_when_its_version_is_damaged_in_the_store) {
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  ASSERT_EQ(host_.selfbuild({"update"}).code, 0);
+  (void)host_.git({"revert", "--no-edit", "HEAD"});
+  std::filesystem::remove_all(host_.home().version("tiny", 1));
+  std::filesystem::remove_all(host_.home().objects());
+  const Finished revert = host_.selfbuild({"update"});
+  EXPECT_EQ(revert.code, 0) << revert.all();
+  EXPECT_THAT(revert.err, HasSubstr("v1 is built again: "));
+  EXPECT_EQ(host_.live("tiny"), "v3");
+}
+
+TEST_F(Update, that_never_comes_up_in_service_is_rejected_and_not_tried_again) {
+  host_.edit("selfbuild.yaml", "  start_timeout:", "  ready: {notify: true}\n  start_timeout:");
+  host_.edit("tiny.sh", "exec sleep 1000000", R"([ -n "$SELFBUILD_CANDIDATE" ] || exit 9
+exec perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0);
+  send(S, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})); sleep')");
+  host_.commit("tiny: well only as a candidate");
+  const Finished first = host_.selfbuild({"update"});
+  ASSERT_EQ(first.code, 1) << first.all();
+  EXPECT_THAT(first.out, HasSubstr("v2 did not go into service"));
+  EXPECT_EQ(host_.live("tiny"), "v1");
+
+  EXPECT_THAT(host_.selfbuild({"update", "--dry-run"}).out,
+              HasSubstr("refuse    this tree is v2, which was rejected: "));
+  const Finished again = host_.selfbuild({"update"});
+  EXPECT_EQ(again.code, 1) << again.all();
+  EXPECT_THAT(again.out, HasSubstr("this tree is v2, which was rejected: "));
+  EXPECT_THAT(again.out, HasSubstr("selfbuild promote v2 --force"));
+  EXPECT_THAT(again.err, Not(HasSubstr("building")));
+  EXPECT_THAT(host_.selfbuild({"promote"}).out, HasSubstr("v1 is live already"));
 }
 
 TEST_F(Update, that_does_not_build_is_rejected_with_the_reason_and_v1_stays) {
@@ -126,6 +184,37 @@ TEST_F(Update, dry_run_changes_nothing_and_says_what_it_would_do) {
   EXPECT_THAT(dry.out, HasSubstr("Nothing was changed."));
   EXPECT_THAT(dry.out, HasSubstr("tiny (overlap)"));
   EXPECT_EQ(host_.git({"for-each-ref"}).out, references);
+  EXPECT_EQ(host_.live("tiny"), "v1");
+}
+
+TEST_F(Update, waits_while_builds_by_hand_hold_every_stage) {
+  std::vector<UniqueFd> held;
+  for (const char* slot : {"slot-0", "slot-1"}) {
+    const auto folder = host_.home().stages("tiny") / slot;
+    std::filesystem::create_directories(folder);
+    held.emplace_back(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    ASSERT_EQ(::flock(held.back().get(), LOCK_EX | LOCK_NB), 0);
+  }
+  const auto patch = host_.patch("tiny.sh", "edition 1", "edition 2");
+  tests::Background update = host_.selfbuild_in_background({"update", "--patch", patch.string()});
+  const auto progress = host_.home().cycle(2) / "progress.jsonl";
+  while (tests::read(progress).find("waiting: all 2 stages") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  held.clear();
+  const Finished finished = update.wait();
+  EXPECT_EQ(finished.code, 0) << finished.all();
+  EXPECT_EQ(host_.live("tiny"), "v2");
+}
+
+TEST_F(Update, with_an_empty_patch_is_wrong_usage_and_not_an_update_without_a_patch) {
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  const Finished empty_input = host_.selfbuild({"update", "--patch", "-"});
+  EXPECT_EQ(empty_input.code, 2) << empty_input.all();
+  EXPECT_THAT(empty_input.err, HasSubstr("the patch from standard input is empty"));
+  const Finished unset = host_.selfbuild({"update", "--patch", ""});
+  EXPECT_EQ(unset.code, 2) << unset.all();
   EXPECT_EQ(host_.live("tiny"), "v1");
 }
 

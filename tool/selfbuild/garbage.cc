@@ -32,8 +32,10 @@ std::set<int> known_good(const std::vector<Version>& versions, std::optional<int
 
 }  // namespace
 
-std::vector<Version> old_versions(const std::vector<Version>& versions, std::optional<int> live, int keep) {
-  const std::set<int> safe = known_good(versions, live);
+std::vector<Version> old_versions(const std::vector<Version>& versions, std::optional<int> live,
+                                  std::optional<int> before, int keep) {
+  std::set<int> safe = known_good(versions, live);
+  if (before) safe.insert(*before);
   std::vector<Version> old;
   for (std::size_t i = static_cast<std::size_t>(keep); i < versions.size(); ++i) {
     const Version& version = versions[i];
@@ -72,18 +74,24 @@ std::uint64_t bytes_below(const fs::path& folder) {
   return bytes;
 }
 
-std::vector<fs::path> leftovers(const fs::path& versions, std::optional<int> live) {
+std::vector<fs::path> leftovers(const fs::path& folder, const std::vector<Version>& versions,
+                                std::optional<int> live) {
   std::vector<fs::path> found;
+  std::set<std::string> emptied;
+  for (const Version& version : versions) {
+    if (version.outputs.empty() && version.number != live)
+      emptied.insert(history::version_name(version.number));
+  }
   const std::string of_live = live ? history::version_name(*live) + ".damaged." : "";
   std::error_code code;
-  for (auto it = fs::directory_iterator(versions, code); !code && it != fs::directory_iterator();
+  for (auto it = fs::directory_iterator(folder, code); !code && it != fs::directory_iterator();
        it.increment(code)) {
     const std::string name = it->path().filename().string();
     const bool half = name.starts_with(".v");
     // A service that was started before may still run from the live version's damaged folder.
     const bool damaged =
         name.find(".damaged.") != std::string::npos && (of_live.empty() || !name.starts_with(of_live));
-    if (half || damaged) found.push_back(it->path());
+    if (half || damaged || emptied.contains(name)) found.push_back(it->path());
   }
   std::ranges::sort(found);
   return found;

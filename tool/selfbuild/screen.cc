@@ -44,7 +44,15 @@ std::string version_or_none(std::int64_t version) {
   return version > 0 ? history::version_name(static_cast<int>(version)) : "none";
 }
 
+bool from_history(const Json& built) {
+  return json_bool_or(built, "from_history", false).value_or(false);
+}
+
 std::string built_sentence(const Json& detail) {
+  if (from_history(detail)) {
+    return fmt::format("nothing: this tree is {}, taken from history",
+                       version_or_none(number(detail, "version")));
+  }
   std::string line = fmt::format("{} of {} edges in {}", number(detail, "edges_run"),
                                  number(detail, "edges_total"), duration(detail, "ninja_ms"));
   if (json_bool_or(detail, "configured", false).value_or(false)) {
@@ -152,14 +160,15 @@ std::string good_screen(const Ending& ending, const Console& console) {
   const std::string version =
       ending.cycle.version ? history::version_name(*ending.cycle.version) : "the version";
   if (text(done, "outcome") == "answered from history") {
-    const bool live = ending.live == ending.cycle.version;
-    return fmt::format("This tree is {} already: nothing was built.\n{}{}\n", version, live_line(ending),
-                       live ? "" : fmt::format("\n\nto make it live:\n  selfbuild promote {}", version));
+    return fmt::format("This tree is {} already: nothing was built.\n{}\n", version, live_line(ending));
   }
   std::string screen = console.styled(Console::Style::green, fmt::format("{} is live", version));
   if (ending.cycle.from_version)
     screen += fmt::format(" (was {})", history::version_name(*ending.cycle.from_version));
   screen += ".\n";
+  if (from_history(detail_of(ending.journal, Step::built))) {
+    screen += "  built   nothing: this version was taken from history\n";
+  }
   if (!ending.cycle.test_results.empty()) screen += fmt::format("  tests   {}\n", ending.cycle.test_results);
   if (!ending.cycle.health_check_result.empty()) {
     screen += fmt::format("  health  {}\n", ending.cycle.health_check_result);
@@ -275,6 +284,7 @@ Json ending_json(const Ending& ending) {
           {"live", name_of(ending.live)},
           {"reason", ending.cycle.status == BuildStatus::rolled_back ? ending.cycle.rollback_reason
                                                                      : ending.cycle.failure},
+          {"from_history", from_history(built)},
           {"edges_run", number(built, "edges_run")},
           {"edges_total", number(built, "edges_total")},
           {"tests", ending.cycle.test_results},

@@ -1,7 +1,6 @@
 #include "tool/selfbuild/submit.h"
 
 #include <iostream>
-#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,7 +18,29 @@ namespace sb::tool {
 
 namespace {
 constexpr std::size_t kMaxPatchBytes = 64 * 1024 * 1024;
+
+// At most one block more than a patch may have: what comes is not to fill the memory first.
+Result<std::string> read_standard_input() {
+  std::string text;
+  char block[64 * 1024];
+  while (std::cin.read(block, sizeof block) || std::cin.gcount() > 0) {
+    text.append(block, static_cast<std::size_t>(std::cin.gcount()));
+    if (text.size() > kMaxPatchBytes) {
+      return fail(ErrorKind::refused, fmt::format("standard input is larger than {} bytes", kMaxPatchBytes));
+    }
+  }
+  if (std::cin.bad()) return fail(errno_error("cannot read standard input"));
+  return text;
 }
+
+// An empty patch is a mistake (a pipe whose first program failed), and no update without a patch.
+Result<PatchFile> not_empty(PatchFile patch) {
+  if (patch.text.empty())
+    return fail(ErrorKind::usage, fmt::format("the patch from {} is empty", patch.name));
+  return patch;
+}
+
+}  // namespace
 
 Result<Subject> resolve_subject(Program& program, const std::string& revision) {
   SB_TRY(const std::filesystem::path root, project::find_project(program.directory()));
@@ -41,14 +62,21 @@ Result<Subject> resolve_subject(Program& program, const std::string& revision) {
       .repository = std::move(repository), .source = std::move(source), .project = std::move(file)};
 }
 
+CLI::Option* add_patch_option(CLI::App& command, std::string& patch) {
+  // --patch "$PATCH" of a script whose variable is not set must not become an update without a patch.
+  return command.add_option("--patch", patch, "Apply this patch on top; - reads standard input")
+      ->type_name("FILE")
+      ->check(
+          CLI::Validator([](const std::string& file) { return file.empty() ? "FILE is empty" : ""; }, ""));
+}
+
 Result<PatchFile> read_patch(const std::string& path) {
   if (path == "-") {
-    std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-    return PatchFile{.name = "standard input", .text = std::move(text)};
+    SB_TRY(std::string text, read_standard_input());
+    return not_empty({.name = "standard input", .text = std::move(text)});
   }
   SB_TRY(std::string text, os::read_file(path, kMaxPatchBytes));
-  if (text.empty()) return fail(ErrorKind::usage, fmt::format("patch {} is empty", path));
-  return PatchFile{.name = std::filesystem::path(path).filename().string(), .text = std::move(text)};
+  return not_empty({.name = std::filesystem::path(path).filename().string(), .text = std::move(text)});
 }
 
 std::string caller() {

@@ -17,11 +17,14 @@ struct Subject {
 };
 [[nodiscard]] Result<Subject> resolve_subject(Program& program, const std::string& revision);
 
+// Adds --patch FILE; an empty name is a usage error.
+CLI::Option* add_patch_option(CLI::App& command, std::string& patch);
+
 struct PatchFile {
   std::string name;
   std::string text;
 };
-[[nodiscard]] Result<PatchFile> read_patch(const std::string& path);  // "-": standard input
+[[nodiscard]] Result<PatchFile> read_patch(const std::string& path);  // "-": standard input; usage: empty
 
 // Starts conductor and worker if need be, and queues the update. Returns the cycle.
 [[nodiscard]] Result<std::int64_t> submit_update(Program& program, const Subject& subject,

@@ -1,5 +1,6 @@
 #include "tool/selfbuild/worker_loop.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <functional>
@@ -14,7 +15,6 @@
 
 #include "os/process.h"
 #include "tool/selfbuild/scheduler.h"
-#include "update/conductor_link.h"
 #include "update/update_cycle.h"
 
 namespace sb::tool {
@@ -25,6 +25,9 @@ using std::chrono::milliseconds;
 // While the conductor restarts itself, and longer: a worker without a conductor has nothing better to do.
 constexpr milliseconds kConductorPatience{30'000};
 constexpr milliseconds kHeartbeat{500};
+// Between two tries of a cycle that could not be closed.
+constexpr milliseconds kFirstPause{1'000};
+constexpr milliseconds kLongestPause{30'000};
 
 // sd_notify(3), the client's side: one datagram to $NOTIFY_SOCKET; nothing without it.
 void notify(std::string_view state) {
@@ -59,33 +62,52 @@ class Pulse {
   sigset_t signals_{};
 };
 
-Status work(Program& program, const os::Home& home, history::History& past) {
+// Only its `done` record closes a cycle. One that nobody knows has nothing to take up.
+bool is_closed(history::History& past, std::int64_t cycle) {
+  const Result<std::optional<history::JournalRecord>> last = past.last_record(cycle);
+  return last && (!*last || (*last)->step == history::Step::done);
+}
+
+Status work(const Program& program, const os::Home& home, history::History& past) {
   update::ConductorLink conductor(home, kConductorPatience);
+  milliseconds pause = kFirstPause;
   while (true) {
-    Result<Json> task = conductor.call("task.claim", Json::object());
-    if (!task) return fail(std::move(task.error()));
-    SB_TRY(const std::int64_t cycle, json_integer(*task, "cycle"));
-    update::UpdateCycle update(home, past, conductor, program.clock(), cycle);
-    notify(fmt::format("STATUS=running {}", history::cycle_name(cycle)));
-    const Result<bool> kept = update.run();
-    notify("STATUS=waiting for work");
-    if (!kept && kept.error().kind == ErrorKind::interrupted) {
-      // Somebody newer has this cycle. Our lease ends with the connection.
-      conductor.close();
+    SB_TRY(const Turn turn, take_turn(home, past, conductor, program.clock()));
+    if (turn == Turn::closed) {
+      pause = kFirstPause;
       continue;
     }
-    if (!kept) Console::error(kept.error());
-    Json result{{"kept", kept.value_or(false)}};
-    if (!kept) result["error"] = one_line(kept.error());
-    const Result<Json> closed = conductor.call("task.complete", {{"task", task->at("task")},
-                                                                 {"attempt", task->at("attempt")},
-                                                                 {"ok", kept.value_or(false)},
-                                                                 {"result", std::move(result)}});
-    if (!closed && closed.error().kind != ErrorKind::interrupted) Console::error(closed.error());
+    std::this_thread::sleep_for(pause);  // a full disk does not get emptier by asking it
+    pause = std::min(2 * pause, kLongestPause);
   }
 }
 
 }  // namespace
+
+Result<Turn> take_turn(const os::Home& home, history::History& past, update::ConductorLink& conductor,
+                       const os::Clock& clock) {
+  SB_TRY(const Json task, conductor.call("task.claim", Json::object()));
+  SB_TRY(const std::int64_t cycle, json_integer(task, "cycle"));
+  update::UpdateCycle update(home, past, conductor, clock, cycle);
+  notify(fmt::format("STATUS=running {}", history::cycle_name(cycle)));
+  const Result<bool> kept = update.run();
+  notify("STATUS=waiting for work");
+  if (!kept) Console::error(kept.error());
+  if (!kept && (kept.error().kind == ErrorKind::interrupted || !is_closed(past, cycle))) {
+    // Our lease ends with the connection, and the task is anybody's again: a task that ended before its cycle
+    // would leave the cycle open for ever. How often is bounded by the cycle itself.
+    conductor.close();
+    return Turn::left_open;
+  }
+  Json result{{"kept", kept.value_or(false)}};
+  if (!kept) result["error"] = one_line(kept.error());
+  const Result<Json> closed = conductor.call("task.complete", {{"task", task.at("task")},
+                                                               {"attempt", task.at("attempt")},
+                                                               {"ok", kept.value_or(false)},
+                                                               {"result", std::move(result)}});
+  if (!closed && closed.error().kind != ErrorKind::interrupted) Console::error(closed.error());
+  return Turn::closed;
+}
 
 Result<int> run_worker(Program& program) {
   const Pulse pulse;

@@ -117,23 +117,28 @@ TEST_F(VersionsTest, list_is_newest_first_with_outputs) {
   }
 }
 
-TEST_F(VersionsTest, tree_is_found_by_its_newest_version) {
+TEST_F(VersionsTest, tree_is_found_by_its_newest_version_with_a_verdict) {
   Version version = version_of("a", 1);
   version.tree = "same";
   version.outputs = {{.path = "bin/a", .object = object('a', 1), .sha256 = "s"}};
   ASSERT_GOOD(history().add_version(version));
   version.cycle = 2;
   ASSERT_GOOD(history().add_version(version));
-  ASSERT_OK(const auto found, history().version_of_tree("a", "same"));
+  EXPECT_EQ(history().judged_version_of_tree("a", "same")->has_value(), false) << "only candidates";
+  ASSERT_GOOD(history().set_version_state("a", 1, VersionState::known_good, ""));
+  EXPECT_EQ(history().judged_version_of_tree("a", "same").value()->number, 1);
+  ASSERT_GOOD(history().set_version_state("a", 2, VersionState::rejected, "ill"));
+  ASSERT_OK(const auto found, history().judged_version_of_tree("a", "same"));
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->number, 2);
-  EXPECT_EQ(history().version_of_tree("a", "other")->has_value(), false);
-  EXPECT_EQ(history().version_of_tree("b", "same")->has_value(), false);
+  EXPECT_EQ(history().judged_version_of_tree("a", "other")->has_value(), false);
+  EXPECT_EQ(history().judged_version_of_tree("b", "same")->has_value(), false);
 
   ASSERT_GOOD(history().drop_outputs("a", 2));
-  EXPECT_EQ(history().version_of_tree("a", "same").value()->number, 1);
+  EXPECT_EQ(history().judged_version_of_tree("a", "same").value()->number, 1);
   ASSERT_GOOD(history().drop_outputs("a", 1));
-  EXPECT_EQ(history().version_of_tree("a", "same")->has_value(), false) << "there is nothing to promote";
+  EXPECT_EQ(history().judged_version_of_tree("a", "same")->has_value(), false)
+      << "there is nothing to promote";
 }
 
 TEST_F(VersionsTest, state_changes_with_its_reason_and_nothing_else) {

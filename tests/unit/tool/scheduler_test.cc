@@ -10,6 +10,7 @@
 #include "support/files.h"
 #include "support/program.h"
 #include "support/result_matchers.h"
+#include "tool/selfbuild/command.h"
 #include "update/request.h"
 
 namespace sb::tool {
@@ -74,13 +75,24 @@ class SchedulerTest : public testing::Test {
   }
 
   Scheduler scheduler_from(std::int64_t now) {
-    return Scheduler(past_, [this](const std::string& repository) { launched_.push_back(repository); }, now);
+    const auto launch = [this](const std::string& repository) {
+      launched_.push_back(repository);
+      waiting_.push_back(sb::tests::read(due_));
+      if (codes_.empty()) return 0;
+      const int code = codes_.front();
+      codes_.erase(codes_.begin());
+      return code;
+    };
+    return Scheduler(past_, launch, now, due_);
   }
 
   os::TemporaryFolder folder_ = sb::tests::temporary_folder();
   os::SystemClock clock_;
   history::History past_ = history::History::open(folder_.path() / "selfbuild.db", clock_).value();
+  std::filesystem::path due_ = folder_.path() / "nightly.due";
   std::vector<std::string> launched_;
+  std::vector<std::string> waiting_;  // the file of what is due, as each run found it
+  std::vector<int> codes_;            // the exit codes of the runs; 0 when there are no more
 };
 
 TEST_F(SchedulerTest, launches_in_the_scheduled_minute_and_once) {
@@ -107,6 +119,31 @@ TEST_F(SchedulerTest, does_not_run_what_was_due_before_it_was_made) {
   Scheduler scheduler = scheduler_from(local(3, 31));
   scheduler.tick(local(12, 0));
   EXPECT_THAT(launched_, IsEmpty());
+}
+
+TEST_F(SchedulerTest, gives_a_project_that_found_another_cycle_running_its_turn_at_the_next_tick) {
+  add_project("a", "30 3 * * *");
+  add_project("b", "30 3 * * *");
+  Scheduler scheduler = scheduler_from(local(3, 29, 50));
+  codes_ = {kBusy, 0};
+  scheduler.tick(local(3, 30, 5));
+  EXPECT_THAT(launched_, ElementsAre(repository("a"), repository("b"))) << "one after the other";
+  scheduler.tick(local(3, 30, 25));
+  EXPECT_THAT(launched_, ElementsAre(repository("a"), repository("b"), repository("a")));
+  scheduler.tick(local(3, 30, 45));
+  EXPECT_EQ(launched_.size(), 3U);
+}
+
+TEST_F(SchedulerTest, leaves_what_is_due_to_the_worker_that_replaces_this_one) {
+  add_project("a", "30 3 * * *");
+  add_project("b", "30 3 * * *");
+  Scheduler scheduler = scheduler_from(local(3, 29, 50));
+  scheduler.tick(local(3, 30, 5));
+  ASSERT_THAT(waiting_, ElementsAre(repository("b") + "\n", ""));
+  sb::tests::write(due_, waiting_.front());  // as if the run of a had replaced the worker
+  Scheduler successor = scheduler_from(local(3, 31));
+  successor.tick(local(3, 31, 20));
+  EXPECT_THAT(launched_, ElementsAre(repository("a"), repository("b"), repository("b")));
 }
 
 TEST_F(SchedulerTest, passes_over_projects_that_have_no_schedule_or_cannot_be_read) {

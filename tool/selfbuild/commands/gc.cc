@@ -13,6 +13,8 @@
 #include "tool/selfbuild/garbage.h"
 #include "tool/selfbuild/records.h"
 #include "tool/selfbuild/table.h"
+#include "tool/selfbuild/version_change.h"
+#include "update/gc_lock.h"
 #include "update/live.h"
 #include "update/request.h"
 #include "update/update_cycle.h"
@@ -63,12 +65,13 @@ Status find_in_project(const os::Home& home, history::History& past, const std::
     std::error_code code;
     if (fs::exists(path, code)) list.push_back({.path = path, .bytes = bytes_below(path)});
   };
-  const std::vector<history::Version> old = old_versions(versions, live, options.keep);
+  const std::optional<int> back = live ? version_before(cycles, versions, *live) : std::nullopt;
+  const std::vector<history::Version> old = old_versions(versions, live, back, options.keep);
   for (const history::Version& version : old) {
     add(garbage.version_folders, home.version(project, version.number));
     garbage.versions.push_back(version);
   }
-  for (const fs::path& path : leftovers(home.project(project) / "versions", live))
+  for (const fs::path& path : leftovers(home.project(project) / "versions", versions, live))
     add(garbage.version_folders, path);
   for (const history::Cycle& cycle : old_cycles(cycles, versions, old, options.keep)) {
     const std::size_t before = garbage.logs.size();
@@ -216,18 +219,23 @@ std::string page(const Garbage& garbage, const Options& options, const Console& 
   return text;
 }
 
+int busy(const std::string& what, const std::string& next) {
+  Console::error(make_error(ErrorKind::conflict, what + ": nothing was removed", next));
+  return kBusy;
+}
+
 Result<int> run(Program& program, const Options& options) {
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(history::History * past, program.history());
+  // From here on nobody takes up a version of whom the journal does not know yet.
+  SB_TRY(const std::optional<UniqueFd> alone, update::lock_for_gc(*home));
   SB_TRY(const std::vector<history::Cycle> open, past->unfinished());
   if (!open.empty()) {
     const std::string name = history::cycle_name(open.front().id);
-    Console::error(
-        make_error(ErrorKind::conflict,
-                   fmt::format("{} of {} is still open: nothing was removed", name, open.front().project),
-                   "selfbuild explain " + name));
-    return kBusy;
+    return busy(fmt::format("{} of {} is still open", name, open.front().project),
+                "selfbuild explain " + name);
   }
+  if (!alone) return busy("a version is about to be put into service", "selfbuild status");
   SB_TRY(const std::vector<std::string> projects, past->projects());
   Garbage garbage;
   for (const std::string& project : projects) {

@@ -14,7 +14,8 @@ struct Options {
   bool force = false;
 };
 
-// The named version, or the newest one that nothing speaks against.
+// The named version, or the newest that was good in service: a candidate may be one whose cycle has died, or
+// is still at it.
 Result<history::Version> choose(Program& program, const Options& options) {
   SB_TRY(const std::string project, program.project_name(options.project));
   SB_TRY(history::History * past, program.history());
@@ -24,12 +25,10 @@ Result<history::Version> choose(Program& program, const Options& options) {
   }
   SB_TRY(const std::vector<history::Version> versions, past->versions(project));
   for (const history::Version& version : versions) {
-    if (version.state == history::VersionState::candidate ||
-        version.state == history::VersionState::known_good) {
-      return version;
-    }
+    if (version.state == history::VersionState::known_good) return version;
   }
-  return fail(ErrorKind::not_found, fmt::format("{} has no version to promote", project), "selfbuild update");
+  return fail(ErrorKind::not_found, fmt::format("no version of {} was ever good in service", project),
+              "selfbuild update");
 }
 
 Result<int> run(Program& program, const Options& options) {
@@ -49,14 +48,16 @@ Result<int> run(Program& program, const Options& options) {
 
 void add_promote(Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = program.add(
-      "promote", "Update",
-      {.sentence = "Make a version live that is built and tested already.",
-       .examples = {{"selfbuild promote", "the newest good version"}, {"selfbuild promote v3", "that one"}},
-       .changes = "the pointer and the running services of the project; a row in history",
-       .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
-      [&program, options] { return run(program, *options); });
-  command.add_option("VERSION", options->version, "The version, like v3 (default: the newest good one)");
+  CLI::App& command =
+      program.add("promote", "Update",
+                  {.sentence = "Make a version live that is built and tested already.",
+                   .examples = {{"selfbuild promote", "the newest version that was good in service"},
+                                {"selfbuild promote v3", "that one"}},
+                   .changes = "the pointer and the running services of the project; a row in history",
+                   .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
+                  [&program, options] { return run(program, *options); });
+  command.add_option("VERSION", options->version,
+                     "The version, like v3 (default: the newest that was good in service)");
   command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   command.add_flag("--force", options->force, "Also a version that was rejected or rolled back before");

@@ -14,20 +14,16 @@ struct Options {
   std::string project;
 };
 
-// What the live version replaced, by history; never a version that did not prove itself in service.
-Result<history::Version> version_before(Program& program, const std::string& project) {
+Result<history::Version> chosen_without_name(Program& program, const std::string& project) {
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(history::History * past, program.history());
   SB_TRY(const std::optional<int> live, update::live_version(*home, project));
   if (!live)
     return fail(ErrorKind::not_found, fmt::format("{} has no live version", project), "selfbuild update");
   SB_TRY(const std::vector<history::Cycle> cycles, past->cycles(project));
-  for (const history::Cycle& cycle : cycles) {
-    const bool made_it_live = cycle.status == history::BuildStatus::completed && cycle.version == live;
-    if (!made_it_live || !cycle.from_version || cycle.from_version == live) continue;
-    SB_TRY(history::Version before, past->version(project, *cycle.from_version));
-    if (before.state == history::VersionState::known_good) return before;
-  }
+  SB_TRY(const std::vector<history::Version> versions, past->versions(project));
+  const std::optional<int> before = version_before(cycles, versions, *live);
+  if (before) return past->version(project, *before);
   return fail(ErrorKind::not_found,
               fmt::format("no version before {} was ever good in service", history::version_name(*live)),
               "selfbuild history");
@@ -37,7 +33,7 @@ Result<int> run(Program& program, const Options& options) {
   SB_TRY(const std::string project, program.project_name(options.project));
   SB_TRY(history::History * past, program.history());
   if (options.version.empty()) {
-    SB_TRY(const history::Version version, version_before(program, project));
+    SB_TRY(const history::Version version, chosen_without_name(program, project));
     return change_version(program, version, history::CycleKind::rollback);
   }
   SB_TRY(const int number, history::parse_version(options.version));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "testrun/examiner.h"
+#include "tool/selfbuild/submit.h"
 #include "tool/selfbuild/workbench.h"
 
 namespace sb::tool {
@@ -61,8 +62,7 @@ void add_test(Program& program) {
                    .exits = {kDone, kRefused, kUsage, kUnavailable}},
                   [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to test")->capture_default_str();
-  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")
-      ->type_name("FILE");
+  add_patch_option(command, options->patch);
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
       ->type_name("N")
       ->check(CLI::Range(0, 1024))

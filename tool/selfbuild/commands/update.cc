@@ -6,6 +6,7 @@
 
 #include "tool/selfbuild/follow.h"
 #include "tool/selfbuild/submit.h"
+#include "update/known_tree.h"
 #include "update/live.h"
 
 namespace sb::tool {
@@ -20,8 +21,29 @@ struct Options {
   bool timings = false;
 };
 
+using update::KnownTree;
+
+// What an update would do about a tree, as --json has it.
+const char* would(KnownTree::Answer answer) {
+  switch (answer) {
+    case KnownTree::Answer::build:
+      return "build";
+    case KnownTree::Answer::live:
+      return "do nothing";
+    case KnownTree::Answer::swap_in:
+      return "take from history";
+    case KnownTree::Answer::refuse:
+      return "refuse";
+  }
+  return "build";
+}
+
 std::string swap_word(const supervise::ServiceSpec& service) {
   return service.swap == supervise::SwapMode::overlap ? "overlap" : "drain-first";
+}
+
+std::string name_of(const history::Version& version) {
+  return history::version_name(version.number);
 }
 
 // What would be done, without doing it: the patch is applied in the object database, under a reference that
@@ -36,7 +58,7 @@ Result<int> show_plan(Program& program, Subject& subject, const std::optional<Pa
   }
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(history::History * past, program.history());
-  SB_TRY(const auto known, past->version_of_tree(subject.project.name, source.tree));
+  SB_TRY(const KnownTree known, update::look_up_tree(*home, *past, subject.project.name, source.tree));
   SB_TRY(const auto live, update::live_version(*home, subject.project.name));
   Json services = Json::array();
   std::string swaps;
@@ -50,7 +72,9 @@ Result<int> show_plan(Program& program, Subject& subject, const std::optional<Pa
                    {"tree", source.tree},
                    {"patch", patch ? Json(patch->name) : Json(nullptr)},
                    {"live", live ? Json(history::version_name(*live)) : Json(nullptr)},
-                   {"known_version", known ? Json(history::version_name(known->number)) : Json(nullptr)},
+                   {"would", would(known.answer)},
+                   {"known_version",
+                    known.version ? Json(history::version_name(known.version->number)) : Json(nullptr)},
                    {"preset", subject.project.build.preset},
                    {"targets", subject.project.build.targets},
                    {"outputs", subject.project.build.outputs},
@@ -58,17 +82,27 @@ Result<int> show_plan(Program& program, Subject& subject, const std::optional<Pa
     return kDone;
   }
   Console::data(fmt::format("Nothing was changed. An update of {} would\n", subject.project.name));
-  if (known) {
-    Console::data(
-        fmt::format("  build nothing: this tree is {} already\n", history::version_name(known->number)));
-    return kDone;
+  switch (known.answer) {
+    case KnownTree::Answer::live:
+      Console::data(fmt::format("  build     nothing: this tree is {} already\n", name_of(*known.version)));
+      break;
+    case KnownTree::Answer::refuse:
+      Console::data(fmt::format("  refuse    {}\n", update::refusal_of(*known.version).what));
+      break;
+    case KnownTree::Answer::swap_in:
+      Console::data(fmt::format("  build     nothing: this tree is {}, which is taken from history\n",
+                                name_of(*known.version)) +
+                    swaps);
+      break;
+    case KnownTree::Answer::build:
+      Console::data(fmt::format("  stage     {:.10} {}{}\n", subject.source.commit, subject.source.summary,
+                                patch ? " with " + patch->name : ""));
+      Console::data(fmt::format("  build     {}\n", subject.project.build.preset.empty()
+                                                        ? "with the options of selfbuild.yaml"
+                                                        : "preset " + subject.project.build.preset));
+      Console::data("  test      in the sandbox\n  probe     the candidate, on sockets of its own\n" + swaps);
+      break;
   }
-  Console::data(fmt::format("  stage     {:.10} {}{}\n", subject.source.commit, subject.source.summary,
-                            patch ? " with " + patch->name : ""));
-  Console::data(fmt::format("  build     {}\n", subject.project.build.preset.empty()
-                                                    ? "with the options of selfbuild.yaml"
-                                                    : "preset " + subject.project.build.preset));
-  Console::data("  test      in the sandbox\n  probe     the candidate, on sockets of its own\n" + swaps);
   Console::data(live ? fmt::format("{} is live.\n", history::version_name(*live)) : "No version is live.\n");
   return kDone;
 }
@@ -109,8 +143,7 @@ void add_update(Program& program) {
        .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
       [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
-  command.add_option("--patch", options->patch, "Apply this patch on top; - reads standard input")
-      ->type_name("FILE");
+  add_patch_option(command, options->patch);
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
