@@ -14,7 +14,7 @@ namespace sb::tool {
                                                 const std::vector<history::Version>& versions, int live);
 
 // Lays the version out, asks the conductor to activate it, and follows the cycle to its end.
-[[nodiscard]] Result<int> change_version(Program& program, const history::Version& version,
+[[nodiscard]] Result<int> change_version(Program& program, const history::Version& chosen,
                                          history::CycleKind kind);
 
 }  // namespace sb::tool
