@@ -49,6 +49,10 @@ ProjectFile with_defaults() {
 void read_limits(Fields& fields, sandbox::Envelope& envelope) {
   fields.bytes("memory", envelope.memory_bytes);
   fields.count("processes", envelope.processes, kMostProcesses);
+  fields.bytes("log", envelope.output_bytes);
+  std::optional<std::chrono::milliseconds> cpu;
+  fields.duration("cpu", cpu);
+  if (cpu) envelope.cpu = std::chrono::ceil<std::chrono::seconds>(*cpu);
 }
 
 void read_build(Fields& fields, ProjectFile& project) {

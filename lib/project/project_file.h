@@ -10,11 +10,11 @@
 //       preset: release                 # or options: [-DCMAKE_BUILD_TYPE=Release]
 //       targets: [hello, hello_test]    # default: all
 //       outputs: [bin/hello]            # files or folders of the build folder that make a version
-//       timeout: 30m  memory: 4G  processes: 4096
+//       timeout: 30m  memory: 4G  processes: 4096  log: 64M (what it may print)  cpu: 2h (default: no limit)
 //     test:
 //       ctest: [-L, unit]               # arguments for ctest; or command: [./smoke.sh]
-//       timeout: 10m  memory: 2G  processes: 512
-//     candidate: {memory: 256M, processes: 64}   # limits of the candidate run
+//       timeout: 10m  memory: 2G  processes: 512  log: 64M  cpu: 20m
+//     candidate: {memory: 256M, processes: 64, log: 64M, cpu: 1m}   # limits of the candidate run
 //   ---
 //   apiVersion: selfbuild/v1
 //   kind: Service

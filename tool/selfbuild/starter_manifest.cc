@@ -89,10 +89,10 @@ std::string starter_manifest(const std::string& name, std::string_view lists, st
   text += fmt::format(
       "    # Files or folders of the build folder that make a version{}:\n"
       "    outputs: [{}]\n"
-      "    # timeout: 30m  memory: 4G  processes: 4096\n"
+      "    # timeout: 30m  memory: 4G  processes: 4096  log: 64M  cpu: 2h\n"
       "  test:\n"
       "    ctest: []                # arguments for ctest, like [-L, unit]; or command: [./smoke.sh]\n"
-      "    # timeout: 10m  memory: 2G  processes: 512\n",
+      "    # timeout: 10m  memory: 2G  processes: 512  log: 64M  cpu: 20m\n",
       programs.empty() ? "; please check this one" : "", output);
   return text + fmt::format(
                     "\n"

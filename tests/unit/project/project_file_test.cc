@@ -27,6 +27,8 @@ spec:
     timeout: 45m
     memory: 4G
     processes: 100
+    log: 1G
+    cpu: 1h
   test:
     ctest: [-L, unit]
     timeout: 90s
@@ -84,6 +86,8 @@ TEST(ProjectFile, reads_every_key) {
   EXPECT_EQ(file.build.envelope.wall, 45min);
   EXPECT_EQ(file.build.envelope.memory_bytes, 4ULL << 30U);
   EXPECT_EQ(file.build.envelope.processes, 100U);
+  EXPECT_EQ(file.build.envelope.output_bytes, 1ULL << 30U);
+  EXPECT_EQ(file.build.envelope.cpu, 1h);
   EXPECT_EQ(file.test.ctest, (std::vector<std::string>{"-L", "unit"}));
   EXPECT_EQ(file.test.envelope.wall, 90s);
   EXPECT_EQ(file.candidate.memory_bytes, 128ULL << 20U);
@@ -123,6 +127,10 @@ TEST(ProjectFile, has_defaults_for_everything_but_name_and_outputs) {
   EXPECT_TRUE(file.test.command.empty());
   EXPECT_EQ(file.candidate.memory_bytes, 256ULL << 20U);
   EXPECT_EQ(file.candidate.processes, 64U);
+  for (const sandbox::Envelope* envelope : {&file.build.envelope, &file.test.envelope, &file.candidate}) {
+    EXPECT_EQ(envelope->output_bytes, 64ULL << 20U);
+    EXPECT_FALSE(envelope->cpu.has_value());
+  }
   EXPECT_TRUE(file.services.empty());
 }
 

@@ -210,13 +210,13 @@ TEST_F(Candidate, whose_probe_is_a_command_is_asked_in_the_sandbox) {
 
 TEST_F(Candidate, whose_probe_prints_without_end_fails) {
   mode("ready");
-  request_.service.ready = of_kind(ProbeSpec::Kind::command);
-  request_.service.ready.command = {"sh", "-c", "yes"};
-  request_.service.ready.timeout = std::chrono::seconds(30);
-  request_.service.start_timeout = milliseconds(500);
+  request_.service.health = of_kind(ProbeSpec::Kind::command);
+  // Good at first, so that the second answer is the verdict.
+  request_.service.health.command = {"sh", "-c", "test -e seen && exec yes; touch seen"};
+  request_.service.health.timeout = std::chrono::seconds(30);
   ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
   EXPECT_FALSE(verdict.passed);
-  EXPECT_NE(verdict.reason.find("output"), std::string::npos) << verdict.reason;
+  EXPECT_NE(verdict.reason.find("over its output limit of 64.0 KiB"), std::string::npos) << verdict.reason;
 }
 
 TEST_F(Candidate, leaves_nothing_in_the_version_that_may_go_live) {
