@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "rpc/wire_error.h"
 #include "update/next_action.h"
 #include "update/update_cycle.h"
 
@@ -74,7 +75,7 @@ Status UpdateCycle::await_activation() {
 Status UpdateCycle::close_forsaken(const Error& error) {
   const bool away = error.kind == ErrorKind::environment || error.kind == ErrorKind::interrupted;
   if (away || fence_ <= kMaxOwners) return fail(error);
-  return record(Step::failed, error_to_json(error),
+  return record(Step::failed, rpc::error_to_json(error),
                 {.status = BuildStatus::failed, .failure = one_line(error), .completed = true});
 }
 

@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "build/builder.h"
+#include "rpc/wire_error.h"
 #include "supervise/service_spec.h"
 #include "testrun/examiner.h"
 #include "update/gc_lock.h"
@@ -67,16 +68,6 @@ class Stopwatch {
 };
 
 }  // namespace
-
-Json error_to_json(const Error& error) {
-  return {{"kind", to_string(error.kind)},
-          {"what", error.what},
-          {"while_doing", error.while_doing},
-          {"expected", error.expected},
-          {"found", error.found},
-          {"log", error.log},
-          {"next", error.next}};
-}
 
 Error error_from_json(const Json& detail) {
   Error error = make_error(ErrorKind::refused, json_string_or(detail, "what", "").value_or(""));
@@ -344,7 +335,7 @@ Status UpdateCycle::close_rejected(const Error& error) {
   // change.
   SB_TRY(const auto last, history_.last_record(cycle_));
   if (last && next_action(last->step) != Action::run) return {};
-  Json detail = error_to_json(error);
+  Json detail = rpc::error_to_json(error);
   detail["step"] = last ? history::to_string(last->step) : "planned";
   log_.heading(is_rejection(error.kind) ? "rejected" : "failed");
   return record(is_rejection(error.kind) ? Step::rejected : Step::failed, detail,

@@ -82,8 +82,7 @@ class UpdateCycle {
   std::int64_t fence_ = 0;
 };
 
-// The error of a rejected or failed cycle as the journal keeps it, and back.
-[[nodiscard]] Json error_to_json(const Error& error);
+// The error of a rejected or failed cycle, from the journal: it is kept there as rpc::error_to_json() has it.
 [[nodiscard]] Error error_from_json(const Json& detail);
 
 // How many stages a project has: two, so that `selfbuild build` can run beside a cycle.

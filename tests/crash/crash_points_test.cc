@@ -4,7 +4,6 @@
 #include <csignal>
 #include <set>
 #include <sstream>
-#include <thread>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -16,6 +15,7 @@
 #include "support/files.h"
 #include "support/installation.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 
 namespace sb {
 namespace {
@@ -172,12 +172,10 @@ TEST_P(AfterEveryRecord, the_other_program_may_die) {
   host_.environment["SELFBUILD_CRASH_HOW"] = "stop";
   tests::Background running = host_.selfbuild_in_background(update());
   // CTest's limit ends this when the writer never comes here.
-  while (!tests::read(mark_).ends_with('\n')) std::this_thread::yield();
+  tests::wait_until([&] { return tests::read(mark_).ends_with('\n'); });
   const pid_t writer = std::stoi(tests::read(mark_));
-  while (state_of(writer) != 'T') {
-    ASSERT_NE(state_of(writer), '?') << "the writer ended instead of standing still";
-    std::this_thread::yield();
-  }
+  tests::wait_until([&] { return state_of(writer) == 'T' || state_of(writer) == '?'; });
+  ASSERT_EQ(state_of(writer), 'T') << "the writer ended instead of standing still";
 
   const bool worker_writes = GetParam().program == std::string_view("selfbuild");
   const pid_t other = worker_writes ? parent_of(writer) : worker_of(writer);

@@ -1,6 +1,4 @@
 // selfbuild update from end to end: kept, answered from history, rejected, rolled back.
-#include <thread>
-
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +7,7 @@
 #include "base/unique_fd.h"
 #include "support/files.h"
 #include "support/installation.h"
+#include "support/wait.h"
 
 namespace sb {
 namespace {
@@ -198,9 +197,7 @@ TEST_F(Update, waits_while_builds_by_hand_hold_every_stage) {
   const auto patch = host_.patch("tiny.sh", "edition 1", "edition 2");
   tests::Background update = host_.selfbuild_in_background({"update", "--patch", patch.string()});
   const auto progress = host_.home().cycle(2) / "progress.jsonl";
-  while (tests::read(progress).find("waiting: all 2 stages") == std::string::npos) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  tests::wait_until([&] { return tests::read(progress).find("waiting: all 2 stages") != std::string::npos; });
   held.clear();
   const Finished finished = update.wait();
   EXPECT_EQ(finished.code, 0) << finished.all();

@@ -3,7 +3,6 @@
 #include <functional>
 #include <optional>
 #include <sstream>
-#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -20,17 +19,13 @@
 #include "support/files.h"
 #include "support/installation.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 
 namespace sb {
 namespace {
 
 using testing::HasSubstr;
 using tests::Finished;
-
-// CTest's limit ends it when the condition never holds.
-void wait_until(const std::function<bool()>& condition) {
-  while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-}
 
 class Versions : public testing::Test {
  protected:
@@ -94,15 +89,15 @@ TEST_F(Versions, an_update_waits_for_another_swap_and_a_rollback_goes_to_what_it
   const Finished queued = host_.selfbuild({"update", "--detach", "--patch", patch.string()});
   ASSERT_EQ(queued.out, "c-3\n") << queued.all();
   tests::Background promote = host_.selfbuild_in_background({"promote", "v1"});
-  wait_until([&] { return tests::read(mark).ends_with('\n'); });
+  tests::wait_until([&] { return tests::read(mark).ends_with('\n'); });
   const pid_t conductor = std::stoi(tests::read(mark));
   const std::string stat = fmt::format("/proc/{}/stat", conductor);
-  wait_until([&] { return tests::read(stat).find(") T ") != std::string::npos; });
-  wait_until([&] { return last_step(3) == history::Step::probed; });
+  tests::wait_until([&] { return tests::read(stat).find(") T ") != std::string::npos; });
+  tests::wait_until([&] { return last_step(3) == history::Step::probed; });
   ASSERT_EQ(::kill(conductor, SIGCONT), 0);
   EXPECT_EQ(promote.wait().code, 0);
 
-  wait_until([&] { return last_step(3) == history::Step::done; });
+  tests::wait_until([&] { return last_step(3) == history::Step::done; });
   EXPECT_EQ(past().cycle(3)->status, history::BuildStatus::completed) << past().cycle(3)->failure;
   EXPECT_EQ(host_.live("tiny"), "v3");
   EXPECT_THAT(tests::read(host_.home().cycle(3) / "progress.jsonl"), HasSubstr("waiting until c-4"));
@@ -140,7 +135,7 @@ TEST_F(Versions, promote_waits_for_gc_and_looks_again_at_what_is_left) {
   struct stat info{};
   ASSERT_EQ(::fstat(lock.get(), &info), 0);
   tests::Background promote = host_.selfbuild_in_background({"promote", "v1"});
-  wait_until([&] {
+  tests::wait_until([&] {
     std::istringstream locks(tests::read("/proc/locks"));
     for (std::string line; std::getline(locks, line);) {
       const bool waits = line.find("-> FLOCK") != std::string::npos;

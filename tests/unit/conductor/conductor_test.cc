@@ -11,6 +11,7 @@
 #include "sqlite/database.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 #include "unit/conductor/conductor_process.h"
 #include "unit/conductor/test_versions.h"
 
@@ -89,14 +90,14 @@ TEST(Conductor, does_not_remove_a_service_that_was_started_again_while_it_draine
   const TestVersions versions(conductor.home(), "web");
   versions.make(1, "lingers");
   const int pid = conductor.call("service.ensure", versions.ensure(1))["pid"].get<int>();
-  while (conductor.service("web")["state"] != "running") std::this_thread::yield();
+  wait_until([&] { return conductor.service("web")["state"] == "running"; });
   write(versions.folder(1) / "behaviour", "ok");  // of the next one
   Result<Json> removed;
   Result<Json> started;
   std::thread remover([&] { removed = conductor.try_call("service.remove", {{"name", "web"}}); });
-  while (conductor.service("web")["pid"] != 0) std::this_thread::yield();
+  wait_until([&] { return conductor.service("web")["pid"] == 0; });
   std::thread starter([&] { started = conductor.try_call("service.start", {{"name", "web"}}); });
-  while (conductor.service("web")["state"] != "starting") std::this_thread::yield();
+  wait_until([&] { return conductor.service("web")["state"] == "starting"; });
   ::kill(pid, SIGKILL);
   remover.join();
   starter.join();
@@ -208,7 +209,7 @@ TEST(Conductor, frees_a_task_as_soon_as_the_disk_lets_it) {
       database.execute("CREATE TRIGGER refused BEFORE UPDATE ON task WHEN NEW.status = 'pending' "
                        "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"));
   first.reset();
-  while (conductor.log().find("the disk is full") == std::string::npos) std::this_thread::yield();
+  wait_until([&] { return conductor.log().find("the disk is full") != std::string::npos; });
   ASSERT_GOOD(database.execute("DROP TRIGGER refused"));
   rpc::Client second = conductor.connect();
   ASSERT_OK(const Json lease, second.call("task.claim", Json::object()));
@@ -225,7 +226,7 @@ TEST(Conductor, gives_a_task_out_as_soon_as_the_disk_lets_it) {
                        "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"));
   Result<Json> lease;
   std::thread worker([&] { lease = conductor.try_call("task.claim"); });
-  while (conductor.log().find("the disk is full") == std::string::npos) std::this_thread::yield();
+  wait_until([&] { return conductor.log().find("the disk is full") != std::string::npos; });
   ASSERT_GOOD(database.execute("DROP TRIGGER refused"));
   worker.join();
   ASSERT_GOOD(lease);

@@ -9,6 +9,7 @@
 
 #include "support/files.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 #include "unit/conductor/conductor_process.h"
 #include "unit/conductor/test_versions.h"
 
@@ -181,10 +182,10 @@ TEST_F(Swap, is_not_robbed_of_its_service_by_a_remove_that_waited_for_the_old_on
   make_v1_live();
   Result<Json> removed;
   std::thread remover([&] { removed = conductor_.try_call("service.remove", {{"name", "web"}}); });
-  while (conductor_.service("web")["pid"] != 0) std::this_thread::yield();
+  wait_until([&] { return conductor_.service("web")["pid"] == 0; });
   versions_.make(2, "ok");
   cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
-  while (conductor_.service("web")["version"] != 2) std::this_thread::yield();
+  wait_until([&] { return conductor_.service("web")["version"] == 2; });
   ::kill(pid_, SIGKILL);
   remover.join();
   EXPECT_ERROR(ErrorKind::conflict, removed);
@@ -198,7 +199,7 @@ TEST_F(Swap, is_not_begun_again_by_a_restart_that_waited_for_the_old_one) {
   make_v1_live();
   Result<Json> restarted;
   std::thread client([&] { restarted = conductor_.try_call("service.restart", {{"name", "web"}}); });
-  while (conductor_.service("web")["pid"] != 0) std::this_thread::yield();
+  wait_until([&] { return conductor_.service("web")["pid"] == 0; });
   versions_.make(2, "ok");
   cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
   ::kill(pid_, SIGKILL);
@@ -213,7 +214,7 @@ TEST_F(Swap,
   make_v1_live();
   versions_.make(2, "never_ready");
   cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
-  while (versions_.processes(2) == 0) std::this_thread::yield();
+  wait_until([&] { return versions_.processes(2) != 0; });
   conductor_.stop(true);
   EXPECT_EQ(versions_.processes(1), 0);
   EXPECT_EQ(versions_.processes(2), 0);
