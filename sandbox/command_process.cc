@@ -62,6 +62,7 @@ void run_command(const InitPlan& plan, pid_t init) {
   volunteer_for_oom();
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up(plan, StartNote::Kind::limits);
   if (!arrange_descriptors(plan)) give_up(plan, StartNote::Kind::descriptors);
+  if (plan.view != nullptr && !plan.view->enter()) give_up(plan, StartNote::Kind::view);
   if (::chdir(plan.directory) != 0) give_up(plan, StartNote::Kind::directory);
   if (plan.listen_pid != nullptr) write_own_pid(plan.listen_pid);
   // Signals were blocked for the init; a mask survives exec.

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "sandbox/limits.h"
+#include "sandbox/view.h"
 
 namespace sb::sandbox {
 
@@ -20,6 +21,7 @@ struct InitPlan {
   char* const* environment = nullptr;
   char* listen_pid = nullptr;  // room behind "LISTEN_PID=", or null without sockets
   const char* directory = nullptr;
+  const ViewPlan* view = nullptr;  // null: the host's own root
 
   int channel = -1;  // sequenced packets: orders from the caller, the Ending to it
   int start = -1;    // StartNotes to the caller; ends when the command runs or has failed to
@@ -41,7 +43,7 @@ struct InitPlan {
 
 // What goes wrong before the program runs, or the pid of the command.
 struct StartNote {
-  enum class Kind : std::int32_t { pid, fork, session, group, descriptors, directory, limits, program };
+  enum class Kind : std::int32_t { pid, fork, session, group, descriptors, view, directory, limits, program };
   Kind kind;
   std::int32_t value;  // the pid, or errno
 };

@@ -58,6 +58,7 @@ struct Prepared {
   std::vector<int> entries;
   std::vector<int> keep;
   std::vector<const char*> folders;
+  std::optional<ViewPlan> view;
   InitPlan plan;
 };
 
@@ -89,6 +90,7 @@ void lay_out_text(const Command& command, std::string program, Prepared& prepare
   prepared.environment.push_back(nullptr);
   prepared.plan.program = prepared.program.c_str();
   prepared.plan.directory = prepared.directory.c_str();
+  if (prepared.view) prepared.plan.view = &*prepared.view;
   prepared.plan.argv = prepared.argv.data();
   prepared.plan.environment = prepared.environment.data();
 }
@@ -151,6 +153,9 @@ Error start_error(const StartNote& note, const Command& command) {
       return errno_error(fmt::format("cannot start {} in folder {}", program, command.directory), note.value);
     case StartNote::Kind::group:
       return errno_error("cannot enter the control group of the sandbox", note.value);
+    case StartNote::Kind::view:
+      return errno_error(fmt::format("cannot show {} as {} to {}", command.view->folder, command.view->at, program),
+                         note.value);
     case StartNote::Kind::limits:
       return errno_error("cannot take the limits of the sandbox", note.value);
     default:
@@ -219,6 +224,9 @@ Result<Launched> launch(const Command& command, const Envelope& envelope) {
 
   launched.limits = make_limits(envelope);
   std::optional<Prepared> prepared(std::in_place);
+  if (command.view) {
+    SB_TRY(prepared->view, ViewPlan::make(*command.view));
+  }
   lay_out_text(command, std::move(program), *prepared);
   SB_CHECK(lay_out_descriptors(command, launched.limits.group, child, *prepared));
   launched.started = std::chrono::steady_clock::now();

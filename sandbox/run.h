@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 
 #include "base/result.h"
 #include "sandbox/envelope.h"
+#include "sandbox/view.h"
 
 namespace sb::sandbox {
 
@@ -24,6 +26,7 @@ struct Command {
   std::string directory;
   std::vector<int> sockets{};               // become 3, 4, …, announced by LISTEN_FDS
   std::vector<std::string> socket_names{};  // LISTEN_FDNAMES
+  std::optional<View> view{};               // argv and directory are as seen in it
 };
 
 // Called with pieces of the merged output as they come, from the thread that waits.
