@@ -1,0 +1,126 @@
+// The part of Parser that reads build statements.
+#include <fmt/format.h>
+
+#include "ninja/parser.h"
+
+namespace sb::ninja {
+
+Status Parser::edge() {
+  const char* const place = lexer_.token_start();
+  EdgeRecord edge;
+  edge.scope = scope_;
+  for (std::vector<Text>& paths : paths_) paths.clear();
+  SB_CHECK(paths_into(EdgeRecord::outputs));
+  if (lexer_.accept(Token::pipe)) SB_CHECK(paths_into(EdgeRecord::implicit_outputs));
+  if (paths_[EdgeRecord::outputs].empty() && paths_[EdgeRecord::implicit_outputs].empty())
+    return no("expected a path");
+  SB_CHECK(expect(Token::colon));
+  SB_CHECK(edge_rule(edge));
+  SB_CHECK(paths_into(EdgeRecord::inputs));
+  if (lexer_.accept(Token::pipe)) SB_CHECK(paths_into(EdgeRecord::implicit_inputs));
+  if (lexer_.accept(Token::pipe_pipe)) SB_CHECK(paths_into(EdgeRecord::order_only));
+  if (lexer_.accept(Token::pipe_at)) SB_CHECK(paths_into(EdgeRecord::validations));
+  SB_CHECK(expect(Token::newline));
+  SB_CHECK(edge_bindings(edge));
+  const Rule& rule = graph_.rules[edge.rule];
+  if (rule.cyclic && is_cyclic(graph_, rule, &edge, reading_.expansion))
+    return reading_.expansion.exhausted()
+               ? too_large(place)
+               : no(fmt::format("the variables of rule '{}' name each other", rule.name), place);
+  SB_CHECK(edge_pool(edge, place));
+  SB_CHECK(edge_nodes(edge));
+  SB_CHECK(edge_dyndep(edge, place));
+  graph_.edges.push_back(edge);
+  return {};
+}
+
+Status Parser::paths_into(EdgeRecord::Group group) {
+  while (true) {
+    const std::optional<Text> path = lexer_.path();
+    if (!path) return fail(lexer_.error());
+    if (path->raw.empty()) return {};
+    paths_[group].push_back(*path);
+  }
+}
+
+Status Parser::edge_rule(EdgeRecord& edge) {
+  const std::string_view name = lexer_.identifier();
+  if (name.empty()) return no("expected a rule's name");
+  const std::uint32_t* const rule = graph_.find_rule(scope_, name);
+  if (rule == nullptr) return no(fmt::format("unknown rule '{}'", name));
+  edge.rule = *rule;
+  return {};
+}
+
+Status Parser::edge_bindings(EdgeRecord& edge) {
+  edge.first_binding = static_cast<std::uint32_t>(graph_.bindings.size());
+  while (lexer_.accept(Token::indent)) {
+    SB_TRY(const Binding read, binding());
+    SB_TRY(const std::string_view value, kept_value(read.value));
+    graph_.bindings.push_back({.name = read.name, .value = value});
+    ++edge.binding_count;
+  }
+  return {};
+}
+
+Status Parser::edge_pool(const EdgeRecord& edge, const char* place) {
+  SB_TRY(const std::string pool, edge_value(edge, "pool", true, place));
+  if (!reading_.pools.contains(pool)) return no(fmt::format("unknown pool '{}'", pool), place);
+  return {};
+}
+
+Status Parser::edge_nodes(EdgeRecord& edge) {
+  const auto id = static_cast<EdgeId>(graph_.edges.size());
+  edge.first_node = static_cast<std::uint32_t>(graph_.edge_nodes.size());
+  for (std::size_t group = 0; group < paths_.size(); ++group) {
+    for (const Text& text : paths_[group]) {
+      SB_TRY(const NodeId read, node(text, &edge));
+      if (group <= EdgeRecord::implicit_outputs) {
+        if (graph_.producers[read] != kNoEdge)
+          return no(fmt::format("multiple rules generate {}", graph_.nodes.path(read)), text.raw.data());
+        graph_.producers[read] = id;
+      } else if (group <= EdgeRecord::order_only) {
+        graph_.is_input[read] = true;
+      }
+      graph_.edge_nodes.push_back(read);
+    }
+    edge.counts[group] = static_cast<std::uint32_t>(paths_[group].size());
+  }
+  drop_own_output(edge);
+  return {};
+}
+
+// CMake 2.8.12 and 3.0 write "build a: phony a"; Ninja warns, and takes the input away.
+void Parser::drop_own_output(EdgeRecord& edge) {
+  const auto& counts = edge.counts;
+  if (edge.rule != kPhonyRule || counts[EdgeRecord::outputs] != 1 ||
+      counts[EdgeRecord::implicit_outputs] != 0 || counts[EdgeRecord::implicit_inputs] != 0)
+    return;
+  auto& all = graph_.edge_nodes;
+  const NodeId own = all[edge.first_node];
+  std::size_t from = edge.first_node + 1;
+  std::size_t to = from;
+  for (const EdgeRecord::Group group :
+       {EdgeRecord::inputs, EdgeRecord::order_only, EdgeRecord::validations}) {
+    for (std::uint32_t n = edge.counts[group]; n > 0; --n, ++from) {
+      if (all[from] == own && group != EdgeRecord::validations)
+        --edge.counts[group];
+      else
+        all[to++] = all[from];
+    }
+  }
+  all.resize(to);
+}
+
+// Ninja reads the dyndep file before the edge, and so wants it among the edge's inputs.
+Status Parser::edge_dyndep(const EdgeRecord& edge, const char* place) {
+  SB_TRY(const std::string file, edge_value(edge, "dyndep", false, place));
+  if (file.empty()) return {};
+  const NodeId wanted = graph_.intern(file, false);
+  for (const NodeId input : graph_.all_inputs(edge)) {
+    if (input == wanted) return {};
+  }
+  return no(fmt::format("dyndep '{}' is not an input", file), place);
+}
+
+}  // namespace sb::ninja
