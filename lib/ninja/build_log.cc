@@ -21,9 +21,8 @@ constexpr std::size_t kMaxBytes = 1UL << 30U;
 
 template <typename T>
 bool read_number(std::string_view text, T& number, int base = 10) {
-  const char* const end = text.data() + text.size();
-  const auto [stop, code] = std::from_chars(text.data(), end, number, base);
-  return code == std::errc{} && stop == end;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  return code == std::errc{} && end == text.data() + text.size();
 }
 
 // start, end, mtime, output, hash

@@ -61,8 +61,7 @@ std::string_view path_of(std::string_view body, std::size_t number) {
 // are left out.
 class Writer {
  public:
-  explicit Writer(const DepsLog& log) : log_(log), numbers_(log.path_count(), kNone) {
-    out_ = kSignature;
+  explicit Writer(const DepsLog& log) : log_(log), numbers_(log.path_count(), kNone), out_(kSignature) {
     put(out_, kVersion);
   }
   void write(DepsLog::PathId output, const DepsLog::Deps& deps) {

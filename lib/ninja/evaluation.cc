@@ -7,7 +7,7 @@ namespace {
 
 // Calls literal(text) and reference(name) for the parts of a text that the lexer has accepted.
 template <typename Literal, typename Reference>
-void for_each_part(std::string_view text, Literal&& literal, Reference&& reference) {
+void for_each_part(std::string_view text, const Literal& literal, const Reference& reference) {
   while (!text.empty()) {
     const std::size_t dollar = std::min(text.find('$'), text.size());
     if (dollar > 0) literal(text.substr(0, dollar));

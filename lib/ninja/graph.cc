@@ -21,7 +21,7 @@ bool may_change(std::string_view path) {
   char before = '/';
   for (std::size_t i = 0; i < path.size(); ++i) {
     const char c = path[i];
-    if (before == '/' && (c == '.' || c == '/') && !(i == 0 && c == '/')) return true;
+    if (before == '/' && (c == '.' || (c == '/' && i > 0))) return true;
     before = c;
   }
   return before == '/';
@@ -40,9 +40,10 @@ std::size_t NameHash::operator()(std::string_view name) const {
 }
 
 std::optional<std::size_t> rule_variable(std::string_view name) {
-  const auto found = std::ranges::find(kRuleVariables, name);
-  if (found == kRuleVariables.end()) return std::nullopt;
-  return static_cast<std::size_t>(found - kRuleVariables.begin());
+  for (std::size_t i = 0; i < kRuleVariables.size(); ++i) {
+    if (kRuleVariables[i] == name) return i;
+  }
+  return std::nullopt;
 }
 
 std::string canonical_path(std::string_view path) {

@@ -78,7 +78,7 @@ class NodeTable {
   [[nodiscard]] std::optional<NodeId> find(std::string_view path) const;
   // keep is called with a path that is new, and gives the view to keep.
   template <typename Keep>
-  NodeId intern(std::string_view path, Keep&& keep) {
+  NodeId intern(std::string_view path, const Keep& keep) {
     if (paths_.size() * 4 >= slots_.size() * 3) grow();
     const std::uint32_t hash = hash_of(path);
     Slot& slot = slots_[find_slot(path, hash)];

@@ -35,7 +35,8 @@ enum class Token : std::uint8_t {
 // escape in it is known to be well-formed.
 struct Text {
   std::string_view raw;
-  bool plain = true;  // it has no "$": it stands for itself
+  bool plain = true;                                              // it has no "$": it stands for itself
+  [[nodiscard]] const char* place() const { return raw.data(); }  // for Lexer::error
 };
 
 class Lexer {

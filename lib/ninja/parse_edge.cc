@@ -1,4 +1,6 @@
 // The part of Parser that reads build statements.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "ninja/parser.h"
@@ -77,7 +79,7 @@ Status Parser::edge_nodes(EdgeRecord& edge) {
       SB_TRY(const NodeId read, node(text, &edge));
       if (group <= EdgeRecord::implicit_outputs) {
         if (graph_.producers[read] != kNoEdge)
-          return no(fmt::format("multiple rules generate {}", graph_.nodes.path(read)), text.raw.data());
+          return no(fmt::format("multiple rules generate {}", graph_.nodes.path(read)), text.place());
         graph_.producers[read] = id;
       } else if (group <= EdgeRecord::order_only) {
         graph_.is_input[read] = true;
@@ -90,26 +92,22 @@ Status Parser::edge_nodes(EdgeRecord& edge) {
   return {};
 }
 
-// CMake 2.8.12 and 3.0 write "build a: phony a"; Ninja warns, and takes the input away.
+// CMake 2.8.12 and 3.0 write "build a: phony a"; Ninja warns, and takes the input away. It does not count the
+// order-only inputs anew: they are still the last ones, and as many as they were.
 void Parser::drop_own_output(EdgeRecord& edge) {
-  const auto& counts = edge.counts;
+  auto& counts = edge.counts;
   if (edge.rule != kPhonyRule || counts[EdgeRecord::outputs] != 1 ||
       counts[EdgeRecord::implicit_outputs] != 0 || counts[EdgeRecord::implicit_inputs] != 0)
     return;
-  auto& all = graph_.edge_nodes;
-  const NodeId own = all[edge.first_node];
-  std::size_t from = edge.first_node + 1;
-  std::size_t to = from;
-  for (const EdgeRecord::Group group :
-       {EdgeRecord::inputs, EdgeRecord::order_only, EdgeRecord::validations}) {
-    for (std::uint32_t n = edge.counts[group]; n > 0; --n, ++from) {
-      if (all[from] == own && group != EdgeRecord::validations)
-        --edge.counts[group];
-      else
-        all[to++] = all[from];
-    }
-  }
-  all.resize(to);
+  std::vector<NodeId>& all = graph_.edge_nodes;
+  const auto inputs = all.begin() + edge.first_node + 1;
+  const auto end = inputs + counts[EdgeRecord::inputs] + counts[EdgeRecord::order_only];
+  const auto kept_end = std::remove(inputs, end, all[edge.first_node]);
+  if (kept_end == end) return;
+  const auto kept = static_cast<std::uint32_t>(kept_end - inputs);
+  all.erase(kept_end, end);
+  if (counts[EdgeRecord::order_only] > kept) counts[EdgeRecord::order_only] = 0;
+  counts[EdgeRecord::inputs] = kept - counts[EdgeRecord::order_only];
 }
 
 // Ninja reads the dyndep file before the edge, and so wants it among the edge's inputs.

@@ -154,10 +154,10 @@ Status Parser::defaults() {
     ++count;
     scratch_.clear();
     evaluate(graph_, *path, scope_, nullptr, reading_.expansion, scratch_);
-    if (reading_.expansion.exhausted()) return too_large(path->raw.data());
-    if (scratch_.empty()) return no("empty path", path->raw.data());
+    if (reading_.expansion.exhausted()) return too_large(path->place());
+    if (scratch_.empty()) return no("empty path", path->place());
     const auto found = graph_.nodes.find(canonical_path(scratch_));
-    if (!found) return no(fmt::format("unknown target '{}'", scratch_), path->raw.data());
+    if (!found) return no(fmt::format("unknown target '{}'", scratch_), path->place());
     graph_.defaults.push_back(*found);
   }
   if (count == 0) return no("expected a target's name");
@@ -209,7 +209,7 @@ Result<std::string_view> Parser::kept_value(Text text) {
   if (text.plain) return text.raw;
   scratch_.clear();
   evaluate(graph_, text, scope_, nullptr, reading_.expansion, scratch_);
-  if (reading_.expansion.exhausted()) return too_large(text.raw.data());
+  if (reading_.expansion.exhausted()) return too_large(text.place());
   return graph_.arena.keep(scratch_);
 }
 
@@ -217,8 +217,8 @@ Result<NodeId> Parser::node(Text path, const EdgeRecord* edge) {
   if (path.plain) return graph_.intern(path.raw, true);
   scratch_.clear();
   evaluate(graph_, path, scope_, edge, reading_.expansion, scratch_);
-  if (reading_.expansion.exhausted()) return too_large(path.raw.data());
-  if (scratch_.empty()) return no("empty path", path.raw.data());
+  if (reading_.expansion.exhausted()) return too_large(path.place());
+  if (scratch_.empty()) return no("empty path", path.place());
   return graph_.intern(scratch_, false);
 }
 

@@ -214,10 +214,13 @@ TEST_F(ManifestFile, a_cycle_is_named) {
 }
 
 TEST_F(ManifestFile, a_phony_edge_that_names_itself_loses_that_input) {
-  ASSERT_OK(const Manifest manifest, load("build a: phony a b || a c |@ d\n"));
+  ASSERT_OK(const Manifest manifest, load("build a: phony a b || c |@ a d\nbuild e: phony f || e g\n"));
   EXPECT_THAT(names(manifest, manifest.edge(0).explicit_inputs), ElementsAre("b"));
   EXPECT_THAT(names(manifest, manifest.edge(0).order_only_inputs), ElementsAre("c"));
-  EXPECT_THAT(names(manifest, manifest.edge(0).validations), ElementsAre("d"));
+  EXPECT_THAT(names(manifest, manifest.edge(0).validations), ElementsAre("a", "d"));
+  // As Ninja has it: there were two order-only inputs, so the last two still are.
+  EXPECT_THAT(names(manifest, manifest.edge(1).explicit_inputs), IsEmpty());
+  EXPECT_THAT(names(manifest, manifest.edge(1).order_only_inputs), ElementsAre("f", "g"));
 }
 
 TEST_F(ManifestFile, a_chain_of_a_hundred_thousand_edges_is_no_deep_recursion) {
