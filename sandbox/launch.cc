@@ -154,8 +154,9 @@ Error start_error(const StartNote& note, const Command& command) {
     case StartNote::Kind::group:
       return errno_error("cannot enter the control group of the sandbox", note.value);
     case StartNote::Kind::view:
-      return errno_error(fmt::format("cannot show {} as {} to {}", command.view->folder, command.view->at, program),
-                         note.value);
+      return errno_error(
+          fmt::format("cannot show {} as {} to {}", command.view->folder, command.view->at, program),
+          note.value);
     case StartNote::Kind::limits:
       return errno_error("cannot take the limits of the sandbox", note.value);
     default:

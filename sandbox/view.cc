@@ -1,6 +1,6 @@
 // The order of mounts is the one of pivot_root(2)'s example, twice: a scratch root that holds the host's root
-// and the new one side by side, then the new one alone. Binding from below the scratch root keeps the new root
-// from containing itself.
+// and the new one side by side, then the new one alone. Binding from below the scratch root keeps the new
+// root from containing itself.
 #include "sandbox/view.h"
 
 #include <cerrno>
@@ -65,8 +65,8 @@ Result<std::string> try_view() {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     return std::string(privileged ? "mount namespace" : "user and mount namespace");
   }
-  Error error =
-      errno_error("this host does not let us make a mount namespace", WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
+  Error error = errno_error("this host does not let us make a mount namespace",
+                            WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
   error.kind = ErrorKind::environment;
   return fail(std::move(error));
 }
@@ -92,7 +92,8 @@ Result<ViewPlan> ViewPlan::make(const View& view) {
   for (fs::directory_iterator it("/", code), end; !code && it != end; it.increment(code)) {
     const std::string name = "/" + it->path().filename().string();
     if (name == view.at) continue;
-    Entry entry{.from = std::string(kOld) + name, .to = std::string(kNew) + name, .link = {}, .folder = false};
+    Entry entry{
+        .from = std::string(kOld) + name, .to = std::string(kNew) + name, .link = {}, .folder = false};
     std::error_code ignored;
     const fs::file_type type = it->symlink_status(ignored).type();
     if (type == fs::file_type::symlink) entry.link = fs::read_symlink(it->path(), ignored).string();
@@ -140,7 +141,8 @@ bool ViewPlan::enter() const {
     if (!bind(entry)) return false;
   }
   if (!bind(folder_)) return false;
-  if (::mount(nullptr, kNew.data(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) != 0)
+  if (::mount(nullptr, kNew.data(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+              nullptr) != 0)
     return false;
   // The scratch root is stacked below the new one, and goes with everything in it.
   if (::chdir(kNew.data()) != 0 || !pivot(".", ".")) return false;

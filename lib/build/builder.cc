@@ -1,10 +1,12 @@
-// One build, top to bottom: configure when needed, run Ninja, report.
+// One build, top to bottom: from the cache, or else configure when needed, run Ninja, report.
 #include "build/builder.h"
 
 #include "base/text.h"
+#include "build/cached_build.h"
 #include "build/configure.h"
 #include "build/ninja.h"
 #include "build/tool_runner.h"
+#include "os/file_system.h"
 
 namespace sb::build {
 namespace {
@@ -20,11 +22,15 @@ Result<int> edges_of(const BuildRequest& request, ToolRunner& tools, Configurati
   return edges;
 }
 
-}  // namespace
+// Kinds that say something about the host or the store; the others are about the project, and final.
+bool is_of_the_cache(ErrorKind kind) {
+  return kind == ErrorKind::corrupt || kind == ErrorKind::environment || kind == ErrorKind::not_found ||
+         kind == ErrorKind::conflict || kind == ErrorKind::bug;
+}
 
-Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,
-                          const std::stop_token& stop) {
-  SB_TRY(ToolRunner tools, ToolRunner::make(request, stop));
+// By the times of files alone, in a folder that an earlier build may have filled.
+Result<BuildReport> plain_build(const BuildRequest& request, ToolRunner& tools,
+                                const ProgressSink& progress) {
   SB_TRY(Configured configured, configure(request, tools, progress));
 
   const auto start = std::chrono::steady_clock::now();
@@ -47,6 +53,30 @@ Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progr
   report.warnings = std::move(configured.warnings);
   report.warnings.insert(report.warnings.end(), run.warnings.begin(), run.warnings.end());
   report.grant = std::move(run.grant);
+  return report;
+}
+
+}  // namespace
+
+std::optional<sandbox::View> stage_view(const std::filesystem::path& folder) {
+  if (!sandbox::view_mechanism()) return std::nullopt;
+  return sandbox::View{.folder = folder.string(), .at = std::string(kStagePath)};
+}
+
+Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,
+                          const std::stop_token& stop) {
+  SB_TRY(ToolRunner tools, ToolRunner::make(request, stop));
+  std::string note;
+  if (!request.cache.empty()) {
+    Result<BuildReport> report = cached_build(request, tools, progress);
+    if (report || !is_of_the_cache(report.error().kind)) return report;
+    // Slower, but right: nothing that the cache may have left half done is believed.
+    note = one_line(report.error());
+    SB_CHECK(os::remove_tree(request.build));
+    SB_CHECK(os::make_folders(request.build));
+  }
+  SB_TRY(BuildReport report, plain_build(request, tools, progress));
+  report.cache_note = std::move(note);
   return report;
 }
 

@@ -1,9 +1,11 @@
-// Builder: turns a stage into built files, by CMake and Ninja as subprocesses in the sandbox.
+// Builder: turns a stage into built files, by CMake and Ninja as subprocesses in the sandbox. What any stage
+// of this home ever built comes from the build cache instead.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 
 #include "base/result.h"
 #include "sandbox/envelope.h"
+#include "sandbox/view.h"
 
 namespace sb::build {
 
@@ -23,7 +26,20 @@ struct BuildRequest {
   int jobs = 0;                      // 0: Ninja's default
   sandbox::Envelope envelope;
   std::filesystem::path log;  // everything CMake and Ninja print, appended
+
+  // The stage's folder under a name that all stages share; source and build lie in it. Without it the paths
+  // are part of what was built, and each stage finds only its own results.
+  std::optional<sandbox::View> view;
+  // Where the build cache lies. With it a build begins with an empty build folder; without it, with what the
+  // folder holds.
+  std::filesystem::path cache;
+  std::int64_t cache_owner = 0;  // the cycle that builds an untrusted change: nobody else gets its results
 };
+
+// The view for a stage whose source and build lie in `folder`: the same path in every stage, on every
+// machine. Nothing where the host does not allow it; a build says so in its report.
+inline constexpr std::string_view kStagePath = "/selfbuild";
+[[nodiscard]] std::optional<sandbox::View> stage_view(const std::filesystem::path& folder);
 
 // What a progress display gets: Ninja's counters as they move.
 struct Progress {
@@ -47,8 +63,12 @@ struct BuildReport {
   bool configured = false;       // CMake ran; otherwise its inputs had not changed
   std::string configure_reason;  // "first time", "CMakeLists.txt changed", …
   int edges_run = 0;
-  int edges_total = 0;  // of the requested targets
+  int edges_total = 0;                 // of the requested targets
+  int edges_cached = 0;                // whose outputs came from the cache
+  std::chrono::milliseconds saved{0};  // what those edges took when they ran
+  std::string cache_note;              // why the cache was not used, or not fully
   std::chrono::milliseconds configure_time{0};
+  std::chrono::milliseconds cache_time{0};  // finding, placing and keeping outputs
   std::chrono::milliseconds ninja_time{0};
   std::string compiler;  // "GNU 12.2.0"
   std::string options;   // JSON object: build type, flags, preset and options as given
@@ -56,10 +76,10 @@ struct BuildReport {
   sandbox::Grant grant;
 };
 
-// Configures only when an input of the last configure changed (the CMake file API's cmakeFiles-v1 and the
-// request itself say which), then runs Ninja.
-// Errors: build_failed (what: "3 errors in 2 files", log: the first diagnostics, next: how to see the whole
-// log), environment (no cmake or ninja: next names the command that installs them), interrupted.
+// Without a cache: configures only when an input of the last configure changed (the CMake file API's
+// cmakeFiles-v1 and the request itself say which), then runs Ninja. Errors: build_failed (what: "3 errors in
+// 2 files", log: the first diagnostics, next: how to see the whole log), environment (no cmake or ninja: next
+// names the command that installs them), interrupted.
 [[nodiscard]] Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,
                                         const std::stop_token& stop = {});
 

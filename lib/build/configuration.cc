@@ -115,6 +115,14 @@ std::vector<fs::path> preset_files(const fs::path& source) {
   return files;
 }
 
+std::string options_json(const BuildRequest& request, const FileApiReply& reply) {
+  return dump_json(Json{{"preset", request.preset},
+                        {"options", request.options},
+                        {"build_type", reply.cache.build_type},
+                        {"cxx_flags", reply.cache.cxx_flags},
+                        {"cmake", reply.cmake}});
+}
+
 Configuration make_configuration(const BuildRequest& request, const FileApiReply& reply) {
   Configuration result;
   result.source = request.source.string();
@@ -122,11 +130,7 @@ Configuration make_configuration(const BuildRequest& request, const FileApiReply
   result.options = request.options;
   result.paths = digest_of_paths(request.source);
   result.compiler = reply.compiler;
-  result.options_json = dump_json(Json{{"preset", request.preset},
-                                       {"options", request.options},
-                                       {"build_type", reply.cache.build_type},
-                                       {"cxx_flags", reply.cache.cxx_flags},
-                                       {"cmake", reply.cmake}});
+  result.options_json = options_json(request, reply);
   for (const fs::path& path : reply.inputs) result.inputs.push_back(look_at(path));
   // A compiler that was upgraded in place would otherwise go on with the old one's answers.
   for (const fs::path& path : reply.compilers) result.inputs.push_back(look_at(path));

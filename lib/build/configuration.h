@@ -42,6 +42,9 @@ struct Configuration {
 // XXH3-128 over the sorted paths of all files below the folder, .git left out. About 1 µs each.
 [[nodiscard]] std::string digest_of_paths(const std::filesystem::path& source);
 
+// The build's options as JSON, for BuildReport.
+[[nodiscard]] std::string options_json(const BuildRequest& request, const FileApiReply& reply);
+
 // From the request and CMake's answer, right after CMake ran. Looks at every input: about 2 µs each.
 [[nodiscard]] Configuration make_configuration(const BuildRequest& request, const FileApiReply& reply);
 

@@ -13,19 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> command_line(const BuildRequest& request) {
-  std::vector<std::string> argv = {"cmake"};
-  if (request.preset.empty()) {
-    argv.insert(argv.end(), {"-G", "Ninja"});
-  } else {
-    argv.insert(argv.end(), {"--preset", request.preset});
-  }
-  // Said after the preset, so that its binaryDir gives way to the stage's build folder.
-  argv.insert(argv.end(), {"-S", request.source.string(), "-B", request.build.string()});
-  argv.insert(argv.end(), request.options.begin(), request.options.end());
-  return argv;
-}
-
 // Forgets the cache and the compiler tests, but keeps the objects, unlike cmake --fresh: Ninja compares the
 // commands.
 void forget_cache(const fs::path& build) {
@@ -37,6 +24,22 @@ void forget_cache(const fs::path& build) {
   }
 }
 
+}  // namespace
+
+std::vector<std::string> cmake_command(const BuildRequest& request, const ToolRunner& tools) {
+  std::vector<std::string> argv = {"cmake"};
+  if (request.preset.empty()) {
+    argv.insert(argv.end(), {"-G", "Ninja"});
+  } else {
+    argv.insert(argv.end(), {"--preset", request.preset});
+  }
+  // Said after the preset, so that its binaryDir gives way to the stage's build folder.
+  argv.insert(argv.end(),
+              {"-S", tools.seen(request.source).string(), "-B", tools.seen(request.build).string()});
+  argv.insert(argv.end(), request.options.begin(), request.options.end());
+  return argv;
+}
+
 Status check_generator(const BuildRequest& request, const FileApiReply& reply) {
   if (reply.generator == "Ninja") return {};
   Error error = make_error(
@@ -46,7 +49,31 @@ Status check_generator(const BuildRequest& request, const FileApiReply& reply) {
   return fail(std::move(error));
 }
 
-}  // namespace
+std::vector<std::string> cmake_environment() {
+  return {"CMAKE_GENERATOR=Ninja"};  // what a preset without a generator falls back to
+}
+
+Result<CMakeRun> run_cmake(const BuildRequest& request, ToolRunner& tools, const ProgressSink& progress,
+                           const std::string& reason) {
+  const auto start = std::chrono::steady_clock::now();
+  SB_CHECK(write_query(request.build));
+  DiagnosticReader reader(tools.seen(request.source).string());
+  const auto on_line = [&](std::string_view line) {
+    reader.line(line);
+    const std::string_view status = line.starts_with("-- ") ? line.substr(3) : line;
+    if (progress && !trim(status).empty())
+      progress({Progress::Phase::configuring, 0, 0, std::string(trim(status))});
+  };
+  if (progress) progress({Progress::Phase::configuring, 0, 0, reason});
+  SB_TRY(sandbox::Report report, tools.run(cmake_command(request, tools), cmake_environment(), on_line));
+  reader.finish();
+  if (!report.ok()) return fail(build_error(reader, "configure", report, request.log));
+  CMakeRun run;
+  run.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  run.grant = std::move(report.grant);
+  run.warnings = reader.warnings();
+  return run;
+}
 
 Result<Configuration> record_configuration(const BuildRequest& request) {
   SB_TRY(const FileApiReply reply, read_reply(request.build, request.source));
@@ -64,31 +91,16 @@ Result<Configured> configure(const BuildRequest& request, ToolRunner& tools, con
     result.configuration = *std::move(last);
     return result;
   }
-  const auto start = std::chrono::steady_clock::now();
   result.ran = true;
   result.reason = decision.reason;
   // Without a record, a crash or a failure from here on leads to another configure.
   SB_CHECK(os::remove_tree(request.build / kConfigurationFile));
   if (decision.fresh) forget_cache(request.build);
-  SB_CHECK(write_query(request.build));
-
-  DiagnosticReader reader(request.source.string());
-  const auto on_line = [&](std::string_view line) {
-    reader.line(line);
-    const std::string_view status = line.starts_with("-- ") ? line.substr(3) : line;
-    if (progress && !trim(status).empty())
-      progress({Progress::Phase::configuring, 0, 0, std::string(trim(status))});
-  };
-  if (progress) progress({Progress::Phase::configuring, 0, 0, result.reason});
-  // CMAKE_GENERATOR is what a preset without a generator falls back to.
-  SB_TRY(sandbox::Report report, tools.run(command_line(request), {"CMAKE_GENERATOR=Ninja"}, on_line));
-  reader.finish();
-  if (!report.ok()) return fail(build_error(reader, "configure", report, request.log));
+  SB_TRY(CMakeRun run, run_cmake(request, tools, progress, result.reason));
   SB_TRY(result.configuration, record_configuration(request));
-  result.took =
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
-  result.grant = std::move(report.grant);
-  result.warnings = reader.warnings();
+  result.took = run.took;
+  result.grant = std::move(run.grant);
+  result.warnings = std::move(run.warnings);
   return result;
 }
 

@@ -18,6 +18,19 @@ struct Configured {
   std::vector<Diagnostic> warnings;
 };
 
+// Only what CMake itself does: its command line, and one run of it.
+struct CMakeRun {
+  std::chrono::milliseconds took{0};
+  sandbox::Grant grant;
+  std::vector<Diagnostic> warnings;
+};
+[[nodiscard]] std::vector<std::string> cmake_command(const BuildRequest& request, const ToolRunner& tools);
+[[nodiscard]] std::vector<std::string> cmake_environment();
+[[nodiscard]] Result<CMakeRun> run_cmake(const BuildRequest& request, ToolRunner& tools,
+                                         const ProgressSink& progress, const std::string& reason);
+// usage: a generator other than Ninja.
+[[nodiscard]] Status check_generator(const BuildRequest& request, const FileApiReply& reply);
+
 // Errors: build_failed (CMake said no; its first messages are in log), usage (a generator other than Ninja).
 [[nodiscard]] Result<Configured> configure(const BuildRequest& request, ToolRunner& tools,
                                            const ProgressSink& progress);

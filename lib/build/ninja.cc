@@ -46,17 +46,18 @@ std::optional<EdgeLine> parse_edge_line(std::string_view line) {
 }
 
 Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools, const ProgressSink& progress) {
-  std::vector<std::string> argv = {"ninja", "-C", request.build.string()};
+  std::vector<std::string> argv = {"ninja", "-C", tools.seen(request.build).string()};
   if (request.jobs > 0) argv.push_back(fmt::format("-j{}", request.jobs));
   append_targets(argv, request);
 
   NinjaRun result;
-  DiagnosticReader reader(request.source.string());
+  DiagnosticReader reader(tools.seen(request.source).string());
   Progress shown;
   const auto on_line = [&](std::string_view line) {
     const std::optional<EdgeLine> edge = parse_edge_line(line);
     if (!edge) {
       reader.line(line);
+      if (!shown.edge.empty()) result.printed[shown.edge].append(line).append("\n");
       return;
     }
     if (is_regeneration(edge->text)) {
@@ -79,7 +80,7 @@ Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools, const
 }
 
 Result<int> count_edges(const BuildRequest& request, ToolRunner& tools) {
-  std::vector<std::string> argv = {"ninja", "-C", request.build.string(), "-t", "commands"};
+  std::vector<std::string> argv = {"ninja", "-C", tools.seen(request.build).string(), "-t", "commands"};
   append_targets(argv, request);
   int commands = 0;
   // Phony edges print an empty line.

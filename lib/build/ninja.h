@@ -1,6 +1,8 @@
 // Ninja as a subprocess: runs the edges that are out of date and reports them as they finish.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +27,7 @@ struct NinjaRun {
   int edges_run = 0;
   bool ran_cmake = false;  // Ninja itself found build.ninja out of date, e.g. because a glob's files changed
   std::vector<Diagnostic> warnings;
+  std::map<std::string, std::string, std::less<>> printed;  // by an edge's description: what it printed
   sandbox::Grant grant;
 };
 

@@ -58,6 +58,7 @@ class LineCutter {
 
 ToolRunner::ToolRunner(const BuildRequest& request, std::stop_token stop)
     : envelope_(request.envelope),
+      view_(request.view),
       directory_(request.source),
       home_(request.build.parent_path() /
             fmt::format(".selfbuild-{}-home", request.build.filename().string())),
@@ -88,6 +89,14 @@ Result<ToolRunner> ToolRunner::make(const BuildRequest& request, const std::stop
   return runner;
 }
 
+std::filesystem::path ToolRunner::seen(const std::filesystem::path& path) const {
+  return view_ ? view_->seen(path) : path;
+}
+
+std::vector<std::string> ToolRunner::environment() const {
+  return sandbox::clean_environment(seen(home_).string());
+}
+
 void ToolRunner::append(std::string_view text) {
   // A log that cannot be written (disk full) must not fail the build: the disk will, with a better message.
   while (log_ && !text.empty()) {
@@ -107,10 +116,11 @@ Result<sandbox::Report> ToolRunner::start(const std::vector<std::string>& argv,
     envelope.wall = std::max(left, std::chrono::milliseconds(1));
   }
   sandbox::Command command{.argv = argv,
-                           .environment = sandbox::clean_environment(home_.string()),
-                           .directory = directory_.string(),
+                           .environment = this->environment(),
+                           .directory = seen(directory_).string(),
                            .sockets = {},
-                           .socket_names = {}};
+                           .socket_names = {},
+                           .view = view_};
   command.environment.insert(command.environment.end(), environment.begin(), environment.end());
   SB_TRY(sandbox::Report report,
          doing("running " + argv.front(), sandbox::run(command, envelope, sink, stop_)));

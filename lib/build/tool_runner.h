@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -38,6 +39,12 @@ class ToolRunner {
   // The same for questions: neither the command nor its output goes to the log.
   [[nodiscard]] Result<sandbox::Report> run_quietly(const std::vector<std::string>& argv,
                                                     const LineSink& lines);
+  // Into the build's log.
+  void note(std::string_view text) { append(text); }
+  // A path as the commands see it.
+  [[nodiscard]] std::filesystem::path seen(const std::filesystem::path& path) const;
+  // What commands get when nothing is added.
+  [[nodiscard]] std::vector<std::string> environment() const;
 
  private:
   ToolRunner(const BuildRequest& request, std::stop_token stop);
@@ -47,6 +54,7 @@ class ToolRunner {
   void append(std::string_view text);
 
   sandbox::Envelope envelope_;
+  std::optional<sandbox::View> view_;
   std::filesystem::path directory_;
   std::filesystem::path home_;
   std::filesystem::path log_path_;

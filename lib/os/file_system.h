@@ -2,6 +2,7 @@
 // Reading and looking around may use the standard library; what has to survive a power cut goes through here.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ class RealFileSystem final : public FileSystem {
   [[nodiscard]] Status point_durably(const fs::path& link, const fs::path& target) override;
   [[nodiscard]] Status rename_durably(const fs::path& from, const fs::path& to) override;
 };
+
+// The time of files that a build must see as older than all that it makes: 2000-01-01T00:00:00Z, in ns. Staged
+// sources have it, so that two stages of one tree differ in nothing.
+inline constexpr std::int64_t kSourceTimeNs = 946'684'800'000'000'000;
 
 // Whole file as bytes. Errors: not_found, environment, refused above max_bytes.
 [[nodiscard]] Result<std::string> read_file(const fs::path& path, std::size_t max_bytes = 1U << 30U);

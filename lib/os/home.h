@@ -9,6 +9,7 @@
 //   state/conductor.sock  conductor.lock  conductor.log
 //   state/gc.lock  nightly.lock  nightly.log  nightly.due
 //   cache/stages/P/slot-N/{tree,build}
+//   cache/build/                         what was ever built, by what went into it
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,7 @@ class Home {
     return state_ / "services" / name;
   }
   [[nodiscard]] std::filesystem::path stages(std::string_view project_name) const;
+  [[nodiscard]] std::filesystem::path build_cache() const { return cache_ / "build"; }
   [[nodiscard]] std::filesystem::path conductor_socket() const { return state_ / "conductor.sock"; }
 
  private:

@@ -22,6 +22,11 @@ Statement& Statement::bind(int index, std::string_view value) {
       sqlite3_bind_text64(statement_.get(), index, bytes, value.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
+Statement& Statement::bind_blob(int index, std::string_view bytes) {
+  const char* data = bytes.data() == nullptr ? "" : bytes.data();
+  return note(sqlite3_bind_blob64(statement_.get(), index, data, bytes.size(), SQLITE_TRANSIENT));
+}
+
 Statement& Statement::bind_null(int index) {
   return note(sqlite3_bind_null(statement_.get(), index));
 }

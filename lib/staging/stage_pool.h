@@ -21,6 +21,7 @@ namespace sb::staging {
 // A slot that one cycle holds. The lock (flock on slot-N/lock) ends with the process.
 class Stage {
  public:
+  [[nodiscard]] std::filesystem::path folder() const { return tree_.parent_path(); }  // of both below
   [[nodiscard]] const std::filesystem::path& tree() const { return tree_; }
   [[nodiscard]] const std::filesystem::path& build() const { return build_; }
   [[nodiscard]] int slot() const { return slot_; }

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/file_system.h"
 #include "staging/folder_removal.h"
 #include "staging/path_names.h"
 
@@ -131,6 +132,9 @@ Result<struct stat> TreeWriter::write_file(const std::string& path, std::string_
       ::openat(folder.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return cannot("create", path);
   Status written = write_all(file.get(), bytes);
+  constexpr timespec kOld = {.tv_sec = os::kSourceTimeNs / 1'000'000'000, .tv_nsec = 0};
+  constexpr timespec kTimes[] = {kOld, kOld};
+  if (written && ::futimens(file.get(), kTimes) != 0) written = cannot("set the time of", path);
   if (written && ::fchmod(file.get(), executable ? 0755 : 0644) != 0)
     written = cannot("set the mode of", path);
   if (!written) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "base/result.h"
 #include "sandbox/envelope.h"
+#include "sandbox/view.h"
 #include "supervise/service_spec.h"
 
 namespace sb::testrun {
@@ -22,7 +24,8 @@ struct TestRequest {
   std::vector<std::string> command;  // empty: CTest of the build folder; else any command, exit 0 is a pass
   std::vector<std::string> ctest_arguments;  // e.g. {"-L", "unit"}
   sandbox::Envelope envelope;
-  std::filesystem::path log;  // appended
+  std::filesystem::path log;            // appended
+  std::optional<sandbox::View> view{};  // the one that the stage was built in: paths in it are compiled in
 };
 
 struct FailedTest {

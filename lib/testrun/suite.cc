@@ -33,13 +33,18 @@ std::string_view plural(int count) {
   return count == 1 ? "test" : "tests";
 }
 
+std::string seen(const TestRequest& request, const std::filesystem::path& path) {
+  return request.view ? request.view->seen(path).string() : path.string();
+}
+
 sandbox::Command ctest_command(const TestRequest& request, const std::filesystem::path& junit,
                                const std::string& home) {
-  sandbox::Command command{.argv = {"ctest", "--test-dir", request.build.string(), "--output-junit",
+  sandbox::Command command{.argv = {"ctest", "--test-dir", seen(request, request.build), "--output-junit",
                                     junit.string(), "--output-on-failure", "-j",
                                     fmt::to_string(std::max(1U, std::thread::hardware_concurrency()))},
                            .environment = sandbox::clean_environment(home),
-                           .directory = request.build.string()};
+                           .directory = seen(request, request.build),
+                           .view = request.view};
   command.argv.insert(command.argv.end(), request.ctest_arguments.begin(), request.ctest_arguments.end());
   return command;
 }
@@ -47,9 +52,10 @@ sandbox::Command ctest_command(const TestRequest& request, const std::filesystem
 sandbox::Command own_command(const TestRequest& request, const std::string& home) {
   sandbox::Command command{.argv = request.command,
                            .environment = sandbox::clean_environment(home),
-                           .directory = request.source.string()};
-  command.environment.push_back("SELFBUILD_SOURCE=" + request.source.string());
-  command.environment.push_back("SELFBUILD_BUILD=" + request.build.string());
+                           .directory = seen(request, request.source),
+                           .view = request.view};
+  command.environment.push_back("SELFBUILD_SOURCE=" + seen(request, request.source));
+  command.environment.push_back("SELFBUILD_BUILD=" + seen(request, request.build));
   return command;
 }
 

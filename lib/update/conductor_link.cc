@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
 
 #include "base/text.h"
 #include "history/crash_point.h"
@@ -21,6 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kStartPatience{10'000};
+constexpr milliseconds kStopPatience{30'000};
 constexpr milliseconds kRetryPause{20};
 constexpr int kMaxAttempts = 20;
 
@@ -107,6 +109,19 @@ Status ConductorLink::start_if_needed() {
     std::this_thread::sleep_for(kRetryPause);
   }
   return {};
+}
+
+Status ConductorLink::stop(bool services) {
+  SB_CHECK(call_once("conductor.stop", {{"services", services}}));
+  close();
+  // The lock ends with the process, and with nothing else.
+  const fs::path path = home_.state() / "conductor.lock";
+  const UniqueFd lock(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  return retry(kStopPatience, [&]() -> Status {
+    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return {};
+    return fail(ErrorKind::environment, "the conductor was told to stop, and is still there",
+                "cat " + (home_.state() / "conductor.log").string());
+  });
 }
 
 Result<Json> ConductorLink::call_once(const std::string& method, const Json& params) {

@@ -246,11 +246,18 @@ Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Sta
                                     .targets = plan.project.build.targets,
                                     .jobs = plan.request.jobs,
                                     .envelope = plan.project.build.envelope,
-                                    .log = log_.file()};
+                                    .log = log_.file(),
+                                    .view = build::stage_view(stage.folder()),
+                                    .cache = home_.build_cache(),
+                                    .cache_owner = cycle_};
   SB_TRY(const build::BuildReport report,
          build::build(request, [&](const build::Progress& progress) { log_.progress(progress); }, stop));
   SB_CHECK(record(Step::built, {{"edges_run", report.edges_run},
                                 {"edges_total", report.edges_total},
+                                {"edges_cached", report.edges_cached},
+                                {"saved_ms", report.saved.count()},
+                                {"cache_ms", report.cache_time.count()},
+                                {"cache_note", report.cache_note},
                                 {"configured", report.configured},
                                 {"configure_reason", report.configure_reason},
                                 {"configure_ms", report.configure_time.count()},
@@ -281,7 +288,8 @@ Status UpdateCycle::test(const Plan& plan, const staging::Stage& stage, history:
                                      .command = plan.project.test.command,
                                      .ctest_arguments = plan.project.test.ctest,
                                      .envelope = plan.project.test.envelope,
-                                     .log = log_.file()};
+                                     .log = log_.file(),
+                                     .view = build::stage_view(stage.folder())};
   SB_TRY(const testrun::Verdict verdict, testrun::run_tests(request, {}, stop));
   version.test_results = verdict.summary();
   SB_CHECK(record(Step::tested,

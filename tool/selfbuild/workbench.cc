@@ -33,7 +33,9 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
                                     .targets = subject.project.build.targets,
                                     .jobs = jobs,
                                     .envelope = subject.project.build.envelope,
-                                    .log = log};
+                                    .log = log,
+                                    .view = build::stage_view(stage.folder()),
+                                    .cache = home->build_cache()};
   build::ProgressLine line(stderr, program.console().err_is_terminal, program.console().columns);
   Result<build::BuildReport> report =
       build::build(request, [&](const build::Progress& progress) { line.update(progress); });

@@ -32,7 +32,8 @@ TEST_F(SandboxView, shows_the_folder_under_its_name) {
 TEST_F(SandboxView, keeps_the_rest_of_the_host_where_it_is) {
   ASSERT_OK(const Outcome outcome,
             run_to_end(in_view("test -x /usr/bin/env && test -r /proc/self/stat && test -c /dev/null && "
-                               "test -e " + folder_.path().string() + " && ls -d /tmp && id -u")));
+                               "test -e " +
+                               folder_.path().string() + " && ls -d /tmp && id -u")));
   EXPECT_TRUE(outcome.report.ok()) << outcome.output;
   EXPECT_EQ(outcome.output, "/tmp\n" + std::to_string(::geteuid()) + "\n");
 }

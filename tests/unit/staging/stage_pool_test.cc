@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/file_system.h"
 #include "staging/slot_state.h"
 #include "staging/tree_listing.h"
 #include "staging/worktree_files.h"
@@ -61,12 +62,15 @@ class StagePools : public testing::Test {
   fs::path stages() const { return git_.root() / "stages"; }
   fs::path slot(int number = 0) const { return stages() / ("slot-" + std::to_string(number)); }
 
-  // As if it had been compiled long ago, but nobody changed it: mtimes tell which files a move touched.
-  static std::map<std::string, fs::file_time_type> times(const fs::path& tree) {
-    std::map<std::string, fs::file_time_type> found;
+  // Inodes tell which files a move wrote anew; their times are the same in all stages.
+  static std::map<std::string, ino_t> inodes(const fs::path& tree) {
+    std::map<std::string, ino_t> found;
     for (const auto& entry : fs::recursive_directory_iterator(tree)) {
       if (entry.is_regular_file() && !entry.is_symlink()) {
-        found.emplace(entry.path().lexically_relative(tree).string(), entry.last_write_time());
+        struct stat info{};
+        EXPECT_EQ(::stat(entry.path().c_str(), &info), 0);
+        EXPECT_EQ(info.st_mtim.tv_sec, os::kSourceTimeNs / 1'000'000'000) << entry.path();
+        found.emplace(entry.path().lexically_relative(tree).string(), info.st_ino);
       }
     }
     return found;
@@ -109,21 +113,21 @@ TEST_F(StagePools, make_a_slot_a_locked_detached_worktree_in_which_git_status_is
 }
 
 TEST_F(StagePools, move_a_slot_by_touching_only_files_that_differ) {
-  std::map<std::string, fs::file_time_type> before;
+  std::map<std::string, ino_t> before;
   {
     ASSERT_OK(const Stage stage, acquire(first_));
     sb::tests::write(stage.build() / "kept.o", "object");
-    before = times(stage.tree());
+    before = inodes(stage.tree());
   }
   ASSERT_OK(const Stage stage, acquire(second_));
   EXPECT_EQ(contents(stage.tree()), expected(second_));
   EXPECT_EQ(stage.moved().written, 2);  // src/a.cc and src/new/c.cc
   EXPECT_EQ(stage.moved().removed, 1);  // src/b.cc
   EXPECT_FALSE(stage.moved().recovered);
-  const auto after = times(stage.tree());
+  const auto after = inodes(stage.tree());
   EXPECT_EQ(after.at("README"), before.at("README"));
   EXPECT_EQ(after.at("run.sh"), before.at("run.sh"));
-  EXPECT_GT(after.at("src/a.cc"), before.at("src/a.cc"));
+  EXPECT_NE(after.at("src/a.cc"), before.at("src/a.cc"));
   EXPECT_EQ(sb::tests::read(stage.build() / "kept.o"), "object");
   EXPECT_EQ(git_in(stage.tree(), {"status", "--porcelain"}), "");
 }

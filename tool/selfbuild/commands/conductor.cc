@@ -43,8 +43,7 @@ Result<int> run(Program& program, const Options& options) {
     Console::say("the conductor is not running");
     return kDone;
   }
-  conductor.close();
-  SB_CHECK(conductor.call_once("conductor.stop", {{"services", options.services}}));
+  SB_CHECK(conductor.stop(options.services));
   Console::say(options.services
                    ? "the conductor and its services have stopped"
                    : "the conductor has stopped; its services run on and are adopted at the next start");

@@ -34,7 +34,8 @@ Result<int> run(Program& program, const Options& options) {
                                      .command = piece.subject.project.test.command,
                                      .ctest_arguments = piece.subject.project.test.ctest,
                                      .envelope = piece.subject.project.test.envelope,
-                                     .log = piece.log};
+                                     .log = piece.log,
+                                     .view = build::stage_view(piece.stage.folder())};
   SB_TRY(const testrun::Verdict verdict, testrun::run_tests(request, {}));
   if (program.json()) {
     Console::json(verdict_json(verdict));

@@ -1,0 +1,193 @@
+#include "build/cached_build.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "artifacts/output_pool.h"
+#include "base/json.h"
+#include "build/configure.h"
+#include "build/diagnostics.h"
+#include "build/ninja.h"
+#include "cache/build_cache.h"
+#include "cache/configured_folder.h"
+#include "os/file_system.h"
+
+namespace sb::build {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+std::int64_t unix_ms() {
+  return duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+class CachedBuild {
+ public:
+  CachedBuild(const BuildRequest& request, ToolRunner& tools, const ProgressSink& progress,
+              cache::ActionStore store)
+      : request_(request),
+        tools_(tools),
+        progress_(progress),
+        store_(std::move(store)),
+        pool_(request.cache / "outputs"),
+        places_{.source = tools.seen(request.source).string(),
+                .build = tools.seen(request.build).string(),
+                .view = request.view} {}
+
+  Result<BuildReport> run() {
+    SB_CHECK(os::remove_tree(request_.build));
+    SB_CHECK(os::make_folders(request_.build));
+    SB_CHECK(configure());
+    if (!request_.view)
+      report_.cache_note =
+          "every stage finds only its own results: " + one_line(sandbox::view_mechanism().error());
+    auto start = steady_clock::now();
+    SB_TRY(cache::BuildCache outputs, cache::BuildCache::open(store_, pool_, cache_request()));
+    SB_TRY(const cache::Taken taken, outputs.take());
+    report_.cache_time += since(start);
+    report_.edges_total = taken.edges;
+    report_.edges_cached = taken.hits;
+    report_.saved = milliseconds(taken.saved_ms);
+    replay(taken.printed);
+
+    start = steady_clock::now();
+    const Result<NinjaRun> ninja = run_ninja(request_, tools_, progress_);
+    report_.ninja_time = since(start);
+    start = steady_clock::now();
+    // Also of a build that failed: what went well need not run again.
+    keep(outputs, ninja ? &*ninja : nullptr);
+    report_.cache_time += since(start);
+    if (!ninja) return fail(ninja.error());
+    report_.edges_run = ninja->edges_run;
+    report_.warnings.insert(report_.warnings.end(), ninja->warnings.begin(), ninja->warnings.end());
+    report_.grant = ninja->grant;
+    return std::move(report_);
+  }
+
+ private:
+  static milliseconds since(steady_clock::time_point start) {
+    return duration_cast<milliseconds>(steady_clock::now() - start);
+  }
+
+  cache::Ask ask() {
+    return [this](const std::vector<std::string>& argv) -> Result<std::string> {
+      std::string text;
+      SB_TRY(const sandbox::Report ignored,
+             tools_.run_quietly(argv, [&](std::string_view line) { text.append(line).append("\n"); }));
+      return text;
+    };
+  }
+
+  // What each command of a build gets; Ninja adds nothing.
+  [[nodiscard]] std::vector<std::string> with(const std::vector<std::string>& more) const {
+    std::vector<std::string> environment = tools_.environment();
+    environment.insert(environment.end(), more.begin(), more.end());
+    return environment;
+  }
+
+  cache::BuildCacheRequest cache_request() {
+    return {.places = places_,
+            .targets = request_.targets,
+            .environment = with({std::string(kNinjaStatus)}),
+            .owner = request_.cache_owner,
+            .ask = ask(),
+            .now_ms = unix_ms()};
+  }
+
+  Status configure() {
+    const auto start = steady_clock::now();
+    cache::ConfiguredFolder folder(store_, pool_,
+                                   {.places = places_,
+                                    .command = cmake_command(request_, tools_),
+                                    .environment = with(cmake_environment()),
+                                    .owner = request_.cache_owner,
+                                    .ask = ask(),
+                                    .now_ms = unix_ms()});
+    SB_TRY(const std::optional<std::string> note, folder.take());
+    if (note) {
+      report_.configure_time = since(start);
+      return read_note(*note);
+    }
+    report_.configured = true;
+    report_.configure_reason = folder.why();
+    SB_TRY(CMakeRun run, run_cmake(request_, tools_, progress_, folder.why()));
+    report_.warnings = std::move(run.warnings);
+    SB_TRY(const FileApiReply reply, read_reply(request_.build, places_.source));
+    SB_CHECK(check_generator(request_, reply));
+    report_.compiler = reply.compiler;
+    report_.options = options_json(request_, reply);
+    SB_CHECK(folder.keep(inputs_of(reply),
+                         dump_json(Json{{"compiler", report_.compiler}, {"options", report_.options}})));
+    report_.configure_time = since(start);
+    return {};
+  }
+
+  Status read_note(const std::string& note) {
+    SB_TRY(const Json json, parse_json(note));
+    SB_TRY(report_.compiler, json_string(json, "compiler"));
+    SB_TRY(report_.options, json_string(json, "options"));
+    return {};
+  }
+
+  [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply) const {
+    std::vector<std::string> inputs;
+    for (const auto& path : reply.inputs) inputs.push_back(path.string());
+    for (const auto& path : reply.compilers) inputs.push_back(path.string());
+    if (!request_.preset.empty()) {
+      for (const auto& path : preset_files(request_.source)) inputs.push_back(tools_.seen(path).string());
+    }
+    std::ranges::sort(inputs);
+    inputs.erase(std::ranges::unique(inputs).begin(), inputs.end());
+    return inputs;
+  }
+
+  // A warning does not go away because its object file was there already.
+  void replay(const std::vector<std::string>& printed) {
+    DiagnosticReader reader(places_.source);
+    for (const std::string& text : printed) {
+      std::size_t at = 0;
+      while (at < text.size()) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        reader.line(std::string_view(text).substr(at, end - at));
+        at = end + 1;
+      }
+      tools_.note(text);
+    }
+    reader.finish();
+    report_.warnings.insert(report_.warnings.end(), reader.warnings().begin(), reader.warnings().end());
+  }
+
+  void keep(cache::BuildCache& outputs, const NinjaRun* ninja) {
+    const auto printed = [&](std::string_view description) {
+      if (ninja == nullptr) return std::string();
+      const auto found = ninja->printed.find(description);
+      return found == ninja->printed.end() ? std::string() : found->second;
+    };
+    // The build is good without: the next one is slower.
+    if (const auto kept = outputs.keep(printed); !kept)
+      report_.cache_note = "not kept: " + one_line(kept.error());
+  }
+
+  const BuildRequest& request_;
+  ToolRunner& tools_;
+  const ProgressSink& progress_;
+  cache::ActionStore store_;
+  artifacts::OutputPool pool_;
+  cache::Places places_;
+  BuildReport report_;
+};
+
+}  // namespace
+
+Result<BuildReport> cached_build(const BuildRequest& request, ToolRunner& tools,
+                                 const ProgressSink& progress) {
+  SB_TRY(cache::ActionStore store, cache::ActionStore::open(request.cache / "actions.db"));
+  return CachedBuild(request, tools, progress, std::move(store)).run();
+}
+
+}  // namespace sb::build

@@ -1,0 +1,294 @@
+#include "cache/action_store.h"
+
+#include <array>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "cache/schema.h"
+#include "os/file_system.h"
+
+namespace sb::cache {
+namespace {
+
+constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions}};
+
+// The outputs of a result as one blob: a count, then for each kind, flags, digest, size, path and link text.
+void put_number(std::string& to, std::uint64_t number) {
+  while (number >= 0x80U) {
+    to += static_cast<char>(number | 0x80U);
+    number >>= 7U;
+  }
+  to += static_cast<char>(number);
+}
+
+void put_text(std::string& to, std::string_view text) {
+  put_number(to, text.size());
+  to += text;
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  std::uint64_t number() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      if (bytes_.empty()) break;
+      const auto byte = static_cast<unsigned char>(bytes_.front());
+      bytes_.remove_prefix(1);
+      value |= std::uint64_t{byte & 0x7FU} << shift;
+      if (byte < 0x80U) return value;
+    }
+    ok_ = false;
+    return 0;
+  }
+  std::string_view text(std::uint64_t size) {
+    if (size > bytes_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const std::string_view found = bytes_.substr(0, size);
+    bytes_.remove_prefix(size);
+    return found;
+  }
+  [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] bool at_end() const { return bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+  bool ok_ = true;
+};
+
+std::string to_blob(const std::vector<Output>& outputs) {
+  std::string blob;
+  for (const Output& output : outputs) {
+    put_number(blob, static_cast<std::uint64_t>(output.kind));
+    put_number(blob, output.executable ? 1 : 0);
+    blob += output.id.digest.bytes();
+    put_number(blob, output.id.size);
+    put_text(blob, output.path);
+    put_text(blob, output.link);
+  }
+  return blob;
+}
+
+std::optional<std::vector<Output>> outputs_from(std::string_view blob) {
+  std::vector<Output> outputs;
+  Reader reader(blob);
+  while (reader.ok() && !reader.at_end()) {
+    Output output;
+    const std::uint64_t kind = reader.number();
+    if (kind > static_cast<std::uint64_t>(Output::Kind::folder)) return std::nullopt;
+    output.kind = static_cast<Output::Kind>(kind);
+    output.executable = reader.number() != 0;
+    output.id.digest = Key::from_bytes(reader.text(16));
+    output.id.size = reader.number();
+    output.path = reader.text(reader.number());
+    output.link = reader.text(reader.number());
+    outputs.push_back(std::move(output));
+  }
+  if (!reader.ok()) return std::nullopt;
+  return outputs;
+}
+
+std::string to_blob(std::span<const ActionStore::PathId> paths) {
+  std::string blob(paths.size() * sizeof(ActionStore::PathId), '\0');
+  if (!paths.empty()) std::memcpy(blob.data(), paths.data(), blob.size());
+  return blob;
+}
+
+}  // namespace
+
+ActionStore::ActionStore(sqlite::Database database) : database_(std::move(database)) {}
+
+Result<ActionStore> ActionStore::open(const std::filesystem::path& file) {
+  SB_CHECK(os::make_folders(file.parent_path()));
+  SB_TRY(sqlite::Database database, sqlite::Database::open(file));
+  // A cache need not survive a power cut, only stay whole: WAL with NORMAL does.
+  SB_CHECK(database.execute("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768"));
+  SB_CHECK(database.migrate("cache", kMigrations));
+  return ActionStore(std::move(database));
+}
+
+Result<sqlite::Statement*> ActionStore::statement(const char* sql) {
+  if (const auto found = prepared_.find(sql); found != prepared_.end()) return &found->second;
+  SB_TRY(sqlite::Statement prepared, database_.prepare(sql));
+  return &prepared_.emplace(sql, std::move(prepared)).first->second;
+}
+
+Status ActionStore::begin_writing() {
+  return database_.execute("BEGIN IMMEDIATE");
+}
+
+Status ActionStore::end_writing() {
+  Status done = database_.execute("COMMIT");
+  if (!done) (void)database_.execute("ROLLBACK");
+  return done;
+}
+
+Result<ActionStore::PathId> ActionStore::path_id(const std::string& text) {
+  if (const auto known = path_ids_.find(text); known != path_ids_.end()) return known->second;
+  SB_TRY(sqlite::Statement * find, statement("SELECT id FROM path WHERE text=?"));
+  SB_TRY(const bool there, find->bind(1, text).step());
+  PathId id = 0;
+  if (there) {
+    id = static_cast<PathId>(find->integer(0));
+    SB_CHECK(find->run());
+  } else {
+    SB_TRY(sqlite::Statement * add, statement("INSERT INTO path(text) VALUES(?)"));
+    SB_CHECK(add->bind(1, text).run());
+    id = static_cast<PathId>(database_.last_insert_id());
+  }
+  path_ids_.emplace(text, id);
+  return id;
+}
+
+Result<std::string> ActionStore::path(PathId id) {
+  if (const auto known = paths_.find(id); known != paths_.end()) return known->second;
+  SB_TRY(sqlite::Statement * find, statement("SELECT text FROM path WHERE id=?"));
+  SB_TRY(const bool there, find->bind(1, static_cast<std::int64_t>(id)).step());
+  if (!there) return fail(ErrorKind::corrupt, fmt::format("the cache names no path {}", id));
+  std::string text = find->text(0);
+  SB_CHECK(find->run());
+  paths_.emplace(id, text);
+  return text;
+}
+
+Result<ActionStore::ListId> ActionStore::list_id(std::span<const PathId> paths) {
+  const std::string blob = to_blob(paths);
+  SB_TRY(sqlite::Statement * find, statement("SELECT id FROM input_list WHERE paths=?"));
+  SB_TRY(const bool there, find->bind_blob(1, blob).step());
+  if (there) {
+    const ListId id = find->integer(0);
+    SB_CHECK(find->run());
+    return id;
+  }
+  SB_TRY(sqlite::Statement * add, statement("INSERT INTO input_list(paths) VALUES(?)"));
+  SB_CHECK(add->bind_blob(1, blob).run());
+  return database_.last_insert_id();
+}
+
+Result<std::vector<ActionStore::PathId>> ActionStore::list(ListId id) {
+  SB_TRY(sqlite::Statement * find, statement("SELECT paths FROM input_list WHERE id=?"));
+  SB_TRY(const bool there, find->bind(1, id).step());
+  if (!there) return fail(ErrorKind::corrupt, fmt::format("the cache has no input list {}", id));
+  const std::string blob = find->text(0);
+  SB_CHECK(find->run());
+  std::vector<PathId> paths(blob.size() / sizeof(PathId));
+  if (!paths.empty()) std::memcpy(paths.data(), blob.data(), paths.size() * sizeof(PathId));
+  return paths;
+}
+
+Result<std::vector<ActionStore::ListId>> ActionStore::lists_of(const Key& action) {
+  SB_TRY(sqlite::Statement * find,
+         statement("SELECT list FROM shown WHERE action=? ORDER BY seen_ms DESC, list DESC LIMIT 16"));
+  find->bind_blob(1, action.bytes());
+  std::vector<ListId> lists;
+  while (true) {
+    SB_TRY(const bool row, find->step());
+    if (!row) return lists;
+    lists.push_back(find->integer(0));
+  }
+}
+
+Result<std::optional<ActionResult>> ActionStore::result(const Key& key, std::int64_t owner) {
+  SB_TRY(sqlite::Statement * find,
+         statement(
+             "SELECT outputs, printed, took_ms FROM result WHERE key=? AND owner IN (0, ?) ORDER BY owner"));
+  SB_TRY(const bool there, find->bind_blob(1, key.bytes()).bind(2, owner).step());
+  if (!there) return std::nullopt;
+  ActionResult result{.outputs = {}, .printed = find->text(1), .took_ms = find->integer(2)};
+  auto outputs = outputs_from(find->text(0));
+  SB_CHECK(find->run());
+  if (!outputs) return fail(ErrorKind::corrupt, "a result in the cache cannot be read");
+  result.outputs = *std::move(outputs);
+  return result;
+}
+
+Status ActionStore::record(const Key& action, std::optional<ListId> list, const Key& key, std::int64_t owner,
+                           const ActionResult& result, std::int64_t now_ms) {
+  SB_TRY(sqlite::Statement * shown,
+         statement("INSERT OR REPLACE INTO shown(action, list, seen_ms) VALUES(?,?,?)"));
+  if (list) SB_CHECK(shown->bind_blob(1, action.bytes()).bind(2, *list).bind(3, now_ms).run());
+  SB_TRY(sqlite::Statement * add,
+         statement("INSERT OR REPLACE INTO result(key, owner, used_ms, took_ms, outputs, "
+                   "printed) VALUES(?,?,?,?,?,?)"));
+  return add->bind_blob(1, key.bytes())
+      .bind(2, owner)
+      .bind(3, now_ms)
+      .bind(4, result.took_ms)
+      .bind_blob(5, to_blob(result.outputs))
+      .bind(6, result.printed)
+      .run();
+}
+
+Status ActionStore::touch(std::span<const Key> keys, std::int64_t now_ms) {
+  // Once a day is enough to know what is used; a no-op build then writes nothing.
+  constexpr std::int64_t kDayMs = 86'400'000;
+  SB_TRY(sqlite::Statement * renew, statement("UPDATE result SET used_ms=? WHERE key=? AND used_ms<?"));
+  for (const Key& key : keys)
+    SB_CHECK(renew->bind(1, now_ms).bind_blob(2, key.bytes()).bind(3, now_ms - kDayMs).run());
+  return {};
+}
+
+Status ActionStore::forget(const Key& key) {
+  SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE key=?"));
+  return drop->bind_blob(1, key.bytes()).run();
+}
+
+Result<std::optional<Content>> ActionStore::content(const FileState& state) {
+  SB_TRY(
+      sqlite::Statement * find,
+      statement("SELECT digest, traits FROM inode WHERE device=? AND inode=? AND size=? AND mtime_ns=? AND "
+                "ctime_ns=?"));
+  SB_TRY(const bool there, find->bind(1, state.device)
+                               .bind(2, state.inode)
+                               .bind(3, state.size)
+                               .bind(4, state.mtime_ns)
+                               .bind(5, state.ctime_ns)
+                               .step());
+  if (!there) return std::nullopt;
+  Content content{.digest = Key::from_bytes(find->text(0)), .traits = find->text(1)};
+  SB_CHECK(find->run());
+  return content;
+}
+
+Status ActionStore::remember(const FileState& state, const Content& content) {
+  SB_TRY(sqlite::Statement * add,
+         statement("INSERT OR REPLACE INTO inode(device, inode, size, mtime_ns, ctime_ns, digest, traits) "
+                   "VALUES(?,?,?,?,?,?,?)"));
+  return add->bind(1, state.device)
+      .bind(2, state.inode)
+      .bind(3, state.size)
+      .bind(4, state.mtime_ns)
+      .bind(5, state.ctime_ns)
+      .bind_blob(6, content.digest.bytes())
+      .bind(7, content.traits)
+      .run();
+}
+
+Result<std::optional<std::string>> ActionStore::tool(const Key& key) {
+  SB_TRY(sqlite::Statement * find, statement("SELECT description FROM tool WHERE key=?"));
+  SB_TRY(const bool there, find->bind_blob(1, key.bytes()).step());
+  if (!there) return std::nullopt;
+  std::string description = find->text(0);
+  SB_CHECK(find->run());
+  return description;
+}
+
+Status ActionStore::remember_tool(const Key& key, const std::string& description) {
+  SB_TRY(sqlite::Statement * add, statement("INSERT OR REPLACE INTO tool(key, description) VALUES(?,?)"));
+  return add->bind_blob(1, key.bytes()).bind(2, description).run();
+}
+
+Status ActionStore::trust(std::int64_t owner) {
+  SB_TRY(sqlite::Statement * move, statement("UPDATE OR REPLACE result SET owner=0 WHERE owner=?"));
+  return move->bind(1, owner).run();
+}
+
+Status ActionStore::distrust(std::int64_t owner) {
+  SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE owner=? AND owner<>0"));
+  return drop->bind(1, owner).run();
+}
+
+}  // namespace sb::cache

@@ -1,0 +1,92 @@
+// ActionStore: the index of the build cache, in SQLite. It says which inputs an action has shown to read, and
+// what it made of their contents; the bytes lie in artifacts::OutputPool. Several processes may use it at
+// once. Writes are not synced: after a power cut the newest may be missing, none is wrong.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "artifacts/output_pool.h"
+#include "base/key.h"
+#include "base/result.h"
+#include "sqlite/database.h"
+
+namespace sb::cache {
+
+// One file that an edge made.
+struct Output {
+  enum class Kind : std::uint8_t { shared, copied, symlink, folder };
+  Kind kind = Kind::copied;
+  bool executable = false;
+  std::string path;          // relative to the build folder, or absolute as the run saw it
+  artifacts::PooledId id{};  // of a file
+  std::string link{};        // the text of a symlink
+  friend bool operator==(const Output&, const Output&) = default;
+};
+
+struct ActionResult {
+  std::vector<Output> outputs;
+  std::string printed;
+  std::int64_t took_ms = 0;
+};
+
+// What is known of a file's content, and of what it asks the preprocessor.
+struct Content {
+  Key digest;
+  std::string traits;  // contents.h
+};
+struct FileState {
+  std::int64_t device, inode, size, mtime_ns, ctime_ns;
+};
+
+class ActionStore {
+ public:
+  using PathId = std::uint32_t;
+  using ListId = std::int64_t;
+
+  [[nodiscard]] static Result<ActionStore> open(const std::filesystem::path& file);
+
+  // Everything between is one transaction: hundreds of rows cost one lock.
+  [[nodiscard]] Status begin_writing();
+  [[nodiscard]] Status end_writing();
+
+  [[nodiscard]] Result<PathId> path_id(const std::string& text);  // adds it; only while writing
+  [[nodiscard]] Result<std::string> path(PathId id);
+  [[nodiscard]] Result<ListId> list_id(std::span<const PathId> paths);  // adds it; only while writing
+  [[nodiscard]] Result<std::vector<PathId>> list(ListId id);
+
+  [[nodiscard]] Result<std::vector<ListId>> lists_of(const Key& action);  // newest first, at most 16
+  // owner 0 sees trusted results only; a cycle its own, too.
+  [[nodiscard]] Result<std::optional<ActionResult>> result(const Key& key, std::int64_t owner);
+  [[nodiscard]] Status record(const Key& action, std::optional<ListId> list, const Key& key,
+                              std::int64_t owner, const ActionResult& result, std::int64_t now_ms);
+  [[nodiscard]] Status touch(std::span<const Key> keys, std::int64_t now_ms);
+  [[nodiscard]] Status forget(const Key& key);
+
+  [[nodiscard]] Result<std::optional<Content>> content(const FileState& state);
+  [[nodiscard]] Status remember(const FileState& state, const Content& content);
+
+  [[nodiscard]] Result<std::optional<std::string>> tool(const Key& key);
+  [[nodiscard]] Status remember_tool(const Key& key, const std::string& description);
+
+  // The change of a cycle was kept: its results are everybody's. Or it was not: they are gone.
+  [[nodiscard]] Status trust(std::int64_t owner);
+  [[nodiscard]] Status distrust(std::int64_t owner);
+
+ private:
+  struct Statements;
+  explicit ActionStore(sqlite::Database database);
+  Result<sqlite::Statement*> statement(const char* sql);
+
+  sqlite::Database database_;
+  std::unordered_map<const char*, sqlite::Statement> prepared_;
+  std::unordered_map<PathId, std::string> paths_;
+  std::unordered_map<std::string, PathId> path_ids_;
+};
+
+}  // namespace sb::cache

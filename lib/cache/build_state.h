@@ -1,0 +1,55 @@
+// What BuildCache knows of one build; shared by its two halves, take.cc and keep.cc. Private to this folder.
+#pragma once
+
+#include <optional>
+#include <unordered_map>
+
+#include "cache/build_cache.h"
+#include "cache/edge_keys.h"
+#include "cache/file_table.h"
+#include "cache/stage_listing.h"
+#include "ninja/manifest.h"
+
+namespace sb::cache {
+
+struct PlannedEdge {
+  ninja::EdgeId id = ninja::kNoEdge;
+  EdgeFacts facts;
+  bool shares_outputs = false;  // by hard link: nothing rewrites them in place
+  Verdict verdict = Verdict::miss;
+  std::string why;
+  // Of a hit:
+  Key key;
+  ActionResult result;
+  std::vector<std::string> discovered;  // as the depfile wrote them
+  std::int64_t newest_input_ns = 0;
+};
+
+struct BuildCache::State {
+  State(ActionStore& actions, const artifacts::OutputPool& outputs, BuildCacheRequest asked,
+        ninja::Manifest graph, StageListing files_there);
+
+  ActionStore& store;
+  const artifacts::OutputPool& pool;
+  BuildCacheRequest request;
+  ninja::Manifest manifest;
+  StageListing listing;
+  FileTable files;
+  Toolbox tools;
+  EdgeKeys keys;
+  std::vector<PlannedEdge> edges;                            // in build order
+  std::unordered_map<ninja::EdgeId, std::size_t> positions;  // in `edges`
+  std::unordered_map<ActionStore::PathId, FileTable::Number> by_store_id;
+  std::vector<EdgeVerdict> verdicts;
+
+  [[nodiscard]] const PlannedEdge* made_by(FileTable::Number file) const;
+  void publish_verdicts();
+};
+
+// Takes, in one attempt, all that can be taken. False: a stored output was damaged; it is set aside and
+// everything placed was removed, so another attempt decides without it.
+[[nodiscard]] Result<bool> place_hits(BuildCache::State& state);
+[[nodiscard]] Status decide(BuildCache::State& state);
+[[nodiscard]] Status write_logs(BuildCache::State& state);
+
+}  // namespace sb::cache

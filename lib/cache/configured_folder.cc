@@ -1,0 +1,252 @@
+#include "cache/configured_folder.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <unordered_set>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <sys/stat.h>
+
+#include "cache/edge_keys.h"
+#include "cache/file_table.h"
+#include "os/file_system.h"
+
+namespace sb::cache {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kFormat = "selfbuild configure 1";
+constexpr timespec kOld = {.tv_sec = os::kSourceTimeNs / 1'000'000'000, .tv_nsec = 0};
+constexpr timespec kTimes[] = {kOld, kOld};
+constexpr std::size_t kLargestScript = 16 << 20;
+
+bool is_word_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+         std::string_view("_.+-*?[]{}$@~").find(c) != std::string_view::npos;
+}
+
+// "${name}" → "*".
+std::string without_variables(std::string_view word) {
+  std::string result;
+  int depth = 0;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    if (word[i] == '$') continue;
+    if (word[i] == '{') {
+      if (depth++ == 0) result += '*';
+    } else if (word[i] == '}') {
+      depth = std::max(0, depth - 1);
+    } else if (depth == 0) {
+      result += word[i];
+    }
+  }
+  return result;
+}
+
+struct Words {
+  std::unordered_set<std::string> names;
+  std::set<std::string> patterns;
+
+  void read(std::string_view text) {
+    std::size_t at = 0;
+    while (at < text.size()) {
+      std::size_t end = at;
+      while (end < text.size() && is_word_character(text[end])) ++end;
+      if (end > at) add(text.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  void add(std::string_view word) {
+    const std::string plain = without_variables(word);
+    if (plain.find_first_of("*?[") == std::string::npos) {
+      names.insert(plain);
+    } else if (plain.find_first_not_of("*?[]@.") != std::string::npos) {
+      patterns.insert(plain);
+    } else if (word.find('$') == std::string_view::npos && plain.find('*') != std::string::npos) {
+      patterns.insert(plain);  // file(GLOB x *): everything
+    }
+  }
+  [[nodiscard]] bool could_mean(const std::string& name) const {
+    if (names.contains(name)) return true;
+    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+      return ::fnmatch(pattern.c_str(), name.c_str(), FNM_PERIOD) == 0;
+    });
+  }
+};
+
+// Every file and folder of the source, relative, without .git.
+std::vector<std::string> paths_of(const fs::path& source) {
+  std::vector<std::string> paths;
+  std::error_code code;
+  const std::size_t prefix = source.native().size() + 1;
+  for (fs::recursive_directory_iterator it(source, fs::directory_options::skip_permission_denied, code), end;
+       !code && it != end; it.increment(code)) {
+    std::error_code ignored;
+    if (it.depth() == 0 && it->path().filename() == ".git") {
+      it.disable_recursion_pending();
+      continue;
+    }
+    const bool folder = it->is_directory(ignored) && !it->is_symlink(ignored);
+    paths.push_back(it->path().native().substr(prefix) + (folder ? "/" : ""));
+  }
+  return paths;
+}
+
+}  // namespace
+
+Key names_that_matter(const std::vector<std::string>& texts, const std::vector<std::string>& paths) {
+  Words words;
+  for (const std::string& text : texts) words.read(text);
+  std::unordered_map<std::string, bool> decided;
+  std::vector<std::string_view> relevant;
+  for (const std::string& path : paths) {
+    const std::string_view bare =
+        std::string_view(path).substr(0, path.size() - (path.ends_with('/') ? 1 : 0));
+    std::string name(bare.substr(bare.rfind('/') + 1));
+    const auto [known, fresh] = decided.try_emplace(std::move(name));
+    if (fresh) known->second = words.could_mean(known->first);
+    if (known->second) relevant.push_back(path);
+  }
+  std::ranges::sort(relevant);
+  KeyBuilder key;
+  for (const std::string_view path : relevant) key.add(path);
+  return key.finish();
+}
+
+Toolbox ConfiguredFolder::toolbox(FileTable& files) const {
+  std::string path;
+  for (const std::string& variable : request_.environment) {
+    if (variable.starts_with("PATH=")) path = variable.substr(5);
+  }
+  return {request_.places, files, store_, request_.ask, path};
+}
+
+Result<Key> ConfiguredFolder::action(Toolbox& tools) const {
+  KeyBuilder key;
+  key.add(kFormat).add(request_.places.source).add(request_.places.build).add(package_state());
+  for (const std::string& word : request_.command) key.add(word);
+  for (const std::string& variable : request_.environment) key.add(variable);
+  for (const std::string& program : {request_.command.front(), std::string("ninja")}) {
+    SB_TRY(const Tool* tool, tools.find(program, {}));
+    key.add(tool->identity);
+  }
+  return key.finish();
+}
+
+Result<Key> ConfiguredFolder::result_key(const Key& action, FileTable& files,
+                                         const std::vector<std::string>& inputs) const {
+  KeyBuilder key;
+  key.add(action);
+  std::vector<std::string> texts;
+  for (const std::string& input : inputs) {
+    SB_TRY(const FileTable::Known* known, files.known(files.number(input)));
+    key.add(input).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
+    if (known->type != FileTable::Type::regular || !is_below(input, request_.places.source)) continue;
+    SB_TRY(std::string text, os::read_file(request_.places.real(input), kLargestScript));
+    texts.push_back(std::move(text));
+  }
+  key.add(names_that_matter(texts, paths_of(request_.places.real(request_.places.source))));
+  return key.finish();
+}
+
+Result<std::optional<std::string>> ConfiguredFolder::take() {
+  FileTable files(request_.places, store_);
+  Toolbox tools = toolbox(files);
+  SB_TRY(const Key configure, action(tools));
+  SB_TRY(const std::vector<ActionStore::ListId> lists, store_.lists_of(configure));
+  why_ = lists.empty() ? "first time" : "an input of CMake changed";
+  for (const ActionStore::ListId list : lists) {
+    SB_TRY(const std::vector<ActionStore::PathId> ids, store_.list(list));
+    std::vector<std::string> inputs;
+    for (const ActionStore::PathId id : ids) {
+      SB_TRY(std::string path, store_.path(id));
+      inputs.push_back(std::move(path));
+    }
+    SB_TRY(const Key key, result_key(configure, files, inputs));
+    SB_TRY(const std::optional<ActionResult> result, store_.result(key, request_.owner));
+    if (!result) continue;
+    SB_TRY(const bool placed, place(*result));
+    if (placed) return result->printed;
+    why_ = "the stored build folder is damaged";
+    SB_CHECK(os::remove_tree(request_.places.real(request_.places.build)));
+    SB_CHECK(os::make_folders(request_.places.real(request_.places.build)));
+  }
+  return std::nullopt;
+}
+
+Result<bool> ConfiguredFolder::place(const ActionResult& result) const {
+  const std::string build = request_.places.real(request_.places.build);
+  for (const Output& output : result.outputs) {
+    const std::string to = build + "/" + output.path;
+    if (output.kind == Output::Kind::folder) {
+      SB_CHECK(os::make_folders(to));
+    } else if (output.kind == Output::Kind::symlink) {
+      std::error_code code;
+      fs::create_symlink(output.link, to, code);
+      if (code) return fail(errno_error(fmt::format("cannot create {}", to), code.value()));
+    } else if (Status placed = pool_.place(output.id, to, artifacts::Sharing::copy,
+                                           output.executable ? 0755 : 0644, os::kSourceTimeNs);
+               !placed) {
+      if (placed.error().kind == ErrorKind::corrupt || placed.error().kind == ErrorKind::not_found)
+        return false;
+      return fail(placed.error());
+    }
+  }
+  return true;
+}
+
+Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std::string& note) {
+  FileTable files(request_.places, store_);
+  Toolbox tools = toolbox(files);
+  SB_TRY(const Key configure, action(tools));
+  SB_TRY(const Key key, result_key(configure, files, inputs));
+  ActionResult result{.outputs = {}, .printed = note, .took_ms = 0};
+  const fs::path build = request_.places.real(request_.places.build);
+  const std::size_t prefix = build.native().size() + 1;
+  bool whole = true;
+  std::error_code code;
+  for (fs::recursive_directory_iterator it(build, code), end; !code && it != end; it.increment(code)) {
+    struct stat info{};
+    if (::lstat(it->path().c_str(), &info) != 0)
+      return fail(errno_error("cannot look at " + it->path().string()));
+    Output output{.kind = Output::Kind::copied,
+                  .executable = (info.st_mode & S_IXUSR) != 0,
+                  .path = it->path().native().substr(prefix)};
+    // Older than what is built from them, as after take().
+    if (!S_ISDIR(info.st_mode)) (void)::utimensat(AT_FDCWD, it->path().c_str(), kTimes, AT_SYMLINK_NOFOLLOW);
+    if (S_ISDIR(info.st_mode)) {
+      output.kind = Output::Kind::folder;
+    } else if (S_ISLNK(info.st_mode)) {
+      output.kind = Output::Kind::symlink;
+      SB_TRY(const fs::path target, os::read_link(it->path()));
+      output.link = target.string();
+    } else if (S_ISREG(info.st_mode)) {
+      SB_TRY(output.id, pool_.put(it->path(), artifacts::Sharing::copy));
+    } else {
+      whole = false;  // a pipe or socket: not a folder that we can make again
+      continue;
+    }
+    result.outputs.push_back(std::move(output));
+  }
+  if (code) return fail(errno_error("cannot list " + build.string(), code.value()));
+  if (!whole) return {};
+  SB_CHECK(store_.begin_writing());
+  const Status written = [&]() -> Status {
+    SB_CHECK(files.remember());
+    SB_CHECK(tools.remember());
+    std::vector<ActionStore::PathId> ids;
+    for (const std::string& input : inputs) {
+      SB_TRY(const ActionStore::PathId id, store_.path_id(input));
+      ids.push_back(id);
+    }
+    SB_TRY(const ActionStore::ListId list, store_.list_id(ids));
+    return store_.record(configure, list, key, request_.owner, result, request_.now_ms);
+  }();
+  SB_CHECK(store_.end_writing());
+  return written;
+}
+
+}  // namespace sb::cache

@@ -1,0 +1,61 @@
+// ConfiguredFolder: a build folder as CMake left it, taken from the cache when CMake would make the same
+// again: same command, tools, environment and installed packages, same contents of all that CMake said it
+// read, and no file or folder that its scripts could look for has come or gone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "artifacts/output_pool.h"
+#include "base/result.h"
+#include "cache/action_store.h"
+#include "cache/places.h"
+#include "cache/toolbox.h"
+
+namespace sb::cache {
+
+struct ConfigureRequest {
+  Places places;
+  std::vector<std::string> command;      // argv; its first word a program of the host
+  std::vector<std::string> environment;  // exactly what the command gets
+  std::int64_t owner = 0;                // as BuildCacheRequest::owner
+  Ask ask;
+  std::int64_t now_ms = 0;
+};
+
+class ConfiguredFolder {
+ public:
+  ConfiguredFolder(ActionStore& store, const artifacts::OutputPool& pool, ConfigureRequest request)
+      : store_(store), pool_(pool), request_(std::move(request)) {}
+
+  // Fills the (empty) build folder. The note that keep() was given, or nothing: then CMake has to run; why()
+  // says for what reason.
+  [[nodiscard]] Result<std::optional<std::string>> take();
+  [[nodiscard]] const std::string& why() const { return why_; }
+
+  // After CMake ran in the empty folder, before anything is built there. `inputs`: all that it read and that
+  // it did not make, absolute, as the commands see them.
+  [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note);
+
+ private:
+  [[nodiscard]] Result<Key> action(Toolbox& tools) const;
+  [[nodiscard]] Result<Key> result_key(const Key& action, FileTable& files,
+                                       const std::vector<std::string>& inputs) const;
+  [[nodiscard]] Result<bool> place(const ActionResult& result) const;
+  [[nodiscard]] Toolbox toolbox(FileTable& files) const;
+
+  ActionStore& store_;
+  const artifacts::OutputPool& pool_;
+  ConfigureRequest request_;
+  std::string why_;
+};
+
+// Changes when a file or folder appears or disappears that the texts could name: one whose last name is a
+// word of theirs or matches one of their patterns ("*.cc"; "${x}" matches anything, but alone counts as
+// nothing). `paths` are relative, folders end in "/". A file(GLOB), if(EXISTS) or find_file can only find
+// such a one.
+[[nodiscard]] Key names_that_matter(const std::vector<std::string>& texts,
+                                    const std::vector<std::string>& paths);
+
+}  // namespace sb::cache

@@ -1,0 +1,439 @@
+#include "cache/edge_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+
+namespace sb::cache {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kFormat = "selfbuild action 1";
+constexpr std::size_t kMostScripts = 200;
+
+std::string_view last_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+bool is_shared_library(std::string_view path) {
+  const std::string_view name = last_name(path);
+  return name.ends_with(".so") || name.find(".so.") != std::string_view::npos;
+}
+
+// Programs that make their output anew, and never write into what they read.
+bool leaves_inputs_alone(std::string_view program) {
+  if (is_compiler_driver(program)) return true;
+  std::string_view name = last_name(program);
+  for (const std::string_view safe :
+       {"ar", "ranlib", "gcc-ar", "gcc-ranlib", "llvm-ar", "llvm-ranlib", "cmake"}) {
+    if (name.starts_with(safe) &&
+        name.find_first_not_of("-0123456789.", safe.size()) == std::string_view::npos)
+      return true;
+  }
+  return false;
+}
+
+bool is_script(std::string_view path) {
+  for (const std::string_view suffix : {".py", ".pl", ".pm", ".rb", ".lua", ".tcl", ".awk", ".m4"}) {
+    if (path.ends_with(suffix)) return true;
+  }
+  return false;
+}
+
+// A folder and all above it.
+void add_with_ancestors(std::unordered_set<std::string>& folders, std::string_view folder) {
+  while (!folder.empty() && folders.insert(std::string(folder)).second)
+    folder = folder.substr(0, folder.rfind('/'));
+}
+
+}  // namespace
+
+Key package_state() {
+  KeyBuilder key;
+  // The databases of dpkg, rpm, apk and pacman, and where people install by hand.
+  for (const char* path : {"/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite",
+                           "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/lib/apk/db/installed",
+                           "/var/lib/pacman/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/include",
+                           "/usr/local/share", "/usr/local/lib/cmake", "/usr/local/lib/pkgconfig", "/opt"}) {
+    struct stat info{};
+    if (::stat(path, &info) != 0) continue;
+    key.add(std::string_view(path));
+    key.add(static_cast<std::uint64_t>(info.st_mtim.tv_sec));
+    key.add(static_cast<std::uint64_t>(info.st_mtim.tv_nsec));
+    key.add(static_cast<std::uint64_t>(info.st_size));
+  }
+  return key.finish();
+}
+
+EdgeKeys::EdgeKeys(const ninja::Manifest& manifest, const Places& places, FileTable& files, Toolbox& tools,
+                   const StageListing& listing, const std::vector<std::string>& environment)
+    : manifest_(manifest),
+      places_(places),
+      files_(files),
+      tools_(tools),
+      listing_(listing),
+      packages_(package_state()) {
+  KeyBuilder key;
+  for (const std::string& variable : environment) key.add(variable);
+  environment_ = key.finish();
+  for (ninja::NodeId node = 0; node < manifest_.node_count(); ++node) {
+    const ninja::EdgeId edge = manifest_.producer(node);
+    if (edge != ninja::kNoEdge && !manifest_.edge(edge).is_phony())
+      producers_.emplace(file(manifest_.path(node)), edge);
+  }
+}
+
+ninja::EdgeId EdgeKeys::producer(FileTable::Number file) const {
+  const auto found = producers_.find(file);
+  return found == producers_.end() ? ninja::kNoEdge : found->second;
+}
+
+std::string EdgeKeys::refusal_of(ninja::EdgeId edge) const {
+  if (!manifest_.value(edge, "generator").empty()) return "it makes the build files; CMake is run before";
+  if (!manifest_.value(edge, "dyndep").empty()) return "its inputs are only known while Ninja runs (dyndep)";
+  if (manifest_.value(edge, "pool") == "console") return "it talks to the terminal";
+  const std::string deps = manifest_.value(edge, "deps");
+  if (!deps.empty() && deps != "gcc")
+    return fmt::format("it reports its inputs in a way we do not read (deps = {})", deps);
+  return {};
+}
+
+Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
+  EdgeFacts facts;
+  ++stamp_;
+  const ninja::Edge edge = manifest_.edge(id);
+  std::vector<std::string> output_paths;
+  for (const auto outputs : {edge.explicit_outputs, edge.implicit_outputs}) {
+    for (const ninja::NodeId node : outputs) {
+      const FileTable::Number output = file(manifest_.path(node));
+      if (std::ranges::find(facts.outputs, output) != facts.outputs.end()) continue;
+      facts.outputs.push_back(output);
+      output_paths.push_back(files_.path(output));
+    }
+  }
+  facts.refusal = refusal_of(id);
+  if (!facts.refusal.empty()) return facts;
+  const std::string command_line = manifest_.value(id, "command");
+  CommandFacts command = read_command(command_line, places_.build, output_paths);
+  facts.refusal = command.refusal;
+  if (!facts.refusal.empty()) return facts;
+
+  std::unordered_set<ninja::NodeId> seen;
+  for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs}) {
+    for (const ninja::NodeId node : inputs) add_declared(node, facts, seen);
+  }
+  facts.depfile = manifest_.value(id, "depfile");
+  facts.discovers = !facts.depfile.empty();
+  facts.deps_in_log = facts.discovers && !manifest_.value(id, "deps").empty();
+  if (facts.discovers && !facts.deps_in_log) facts.outputs.push_back(file(facts.depfile));
+  for (const std::string& side : command.side_outputs) facts.outputs.push_back(files_.number(side));
+  facts.only_links = std::ranges::all_of(command.programs, leaves_inputs_alone);
+
+  KeyBuilder action;
+  action.add(kFormat).add(places_.source).add(places_.build).add(environment_);
+  action.add(manifest_.logged_command(id)).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
+  SB_CHECK(add_mentioned(command, facts));
+  SB_CHECK(add_tools(command, facts, action));
+  if (command.driver.empty()) action.add(packages_);
+  for (const FileTable::Number output : facts.outputs) action.add(files_.path(output));
+  for (const FileTable::Number input : facts.inputs) action.add(files_.path(input));
+  facts.action = action.finish();
+  return facts;
+}
+
+void EdgeKeys::add_input(FileTable::Number input, EdgeFacts& facts) {
+  if (stamps_.size() <= input) stamps_.resize(files_.size());
+  if (std::exchange(stamps_[input], stamp_) != stamp_) facts.inputs.push_back(input);
+}
+
+void EdgeKeys::add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered_set<ninja::NodeId>& seen) {
+  std::vector<ninja::NodeId> pending = {node};
+  while (!pending.empty()) {
+    const ninja::NodeId next = pending.back();
+    pending.pop_back();
+    if (!seen.insert(next).second) continue;
+    const ninja::EdgeId maker = manifest_.producer(next);
+    if (maker == ninja::kNoEdge || !manifest_.edge(maker).is_phony()) {
+      add_input(file(manifest_.path(next)), facts);
+      continue;
+    }
+    const ninja::Edge alias = manifest_.edge(maker);
+    pending.insert(pending.end(), alias.implicit_inputs.rbegin(), alias.implicit_inputs.rend());
+    pending.insert(pending.end(), alias.explicit_inputs.rbegin(), alias.explicit_inputs.rend());
+    if (!alias.explicit_inputs.empty() || !alias.implicit_inputs.empty()) continue;
+    // A phony name without inputs: a file that may be missing; when it is, its users run in every build.
+    const FileTable::Number optional = file(manifest_.path(next));
+    if (const auto known = files_.known(optional); known && (*known)->type == FileTable::Type::missing) {
+      facts.refusal = fmt::format("it runs in every build, because of {}", manifest_.path(next));
+    }
+    add_input(optional, facts);
+  }
+}
+
+// Files that the command names without declaring them: scripts, version scripts, plug-ins, profiles.
+Status EdgeKeys::add_mentioned(const CommandFacts& command, EdgeFacts& facts) {
+  for (const std::string& path : command.mentioned) {
+    const FileTable::Number mentioned = files_.number(path);
+    if (std::ranges::find(facts.outputs, mentioned) != facts.outputs.end()) continue;
+    const ninja::EdgeId maker = producer(mentioned);
+    // In the build folder only what the build makes, or what was there before it: a byproduct of the last run
+    // is no input of the next.
+    if (maker == ninja::kNoEdge && is_below(path, places_.build) && !listing_.had(path)) continue;
+    if (maker == ninja::kNoEdge) {
+      SB_TRY(const FileTable::Known* known, files_.known(mentioned));
+      if (known->type != FileTable::Type::regular) continue;
+    }
+    add_input(mentioned, facts);
+    if (command.driver.empty() && is_script(path) && places_.in_stage(path)) add_script_folder(path, facts);
+  }
+  return {};
+}
+
+// A script imports its neighbours, and nobody declares them.
+void EdgeKeys::add_script_folder(const std::string& script, EdgeFacts& facts) {
+  const std::string folder = script.substr(0, script.rfind('/'));
+  const std::string suffix = script.substr(script.rfind('.'));
+  std::vector<std::string> names;
+  std::error_code code;
+  for (fs::directory_iterator it(places_.real(folder), code), end; !code && it != end; it.increment(code)) {
+    std::string name = it->path().filename().string();
+    if (name.ends_with(suffix)) names.push_back(std::move(name));
+  }
+  std::ranges::sort(names);
+  if (names.size() > kMostScripts) names.resize(kMostScripts);
+  for (const std::string& name : names) add_input(files_.number(fmt::format("{}/{}", folder, name)), facts);
+}
+
+// A program that the build made loads the libraries that it was linked with.
+void EdgeKeys::add_shared_libraries(ninja::EdgeId id, EdgeFacts& facts,
+                                    std::unordered_set<ninja::EdgeId>& seen) {
+  std::vector<ninja::EdgeId> pending = {id};
+  while (!pending.empty()) {
+    const ninja::EdgeId next = pending.back();
+    pending.pop_back();
+    if (!seen.insert(next).second) continue;
+    const ninja::Edge edge = manifest_.edge(next);
+    for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs}) {
+      for (const ninja::NodeId node : inputs) {
+        if (!is_shared_library(manifest_.path(node))) continue;
+        add_input(file(manifest_.path(node)), facts);
+        if (const ninja::EdgeId maker = manifest_.producer(node); maker != ninja::kNoEdge)
+          pending.push_back(maker);
+      }
+    }
+  }
+}
+
+Status EdgeKeys::add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBuilder& action) {
+  std::vector<std::string> include_dirs;
+  std::vector<std::string> library_dirs;
+  for (const std::string& program : command.programs) {
+    const bool driver = program == command.driver;
+    if (const std::string path = tools_.locate(program); !path.empty() && places_.in_stage(path)) {
+      const FileTable::Number made = files_.number(path);
+      add_input(made, facts);
+      if (driver) facts.refusal = "its compiler is built by the project";
+      std::unordered_set<ninja::EdgeId> seen;
+      if (const ninja::EdgeId maker = producer(made); maker != ninja::kNoEdge)
+        add_shared_libraries(maker, facts, seen);
+      continue;
+    }
+    const Result<const Tool*> tool =
+        tools_.find(program, driver ? command.driver_flags : std::vector<std::string>());
+    if (!tool && tool.error().kind == ErrorKind::not_found) {
+      action.add("built into the shell: " + program);  // echo, test, …; a missing one fails by itself
+      continue;
+    }
+    if (!tool) return fail(tool.error());
+    action.add((*tool)->identity);
+    if (!driver) continue;
+    include_dirs = (*tool)->include_dirs;
+    library_dirs = (*tool)->library_dirs;
+  }
+  if (!command.driver.empty() && !facts.discovers)
+    SB_CHECK(add_libraries(command, library_dirs, facts, action));
+  if (facts.discovers) facts.search = search_of(command, include_dirs);
+  return {};
+}
+
+// -lname, as the linker looks for it: the first folder that has one wins, so the earlier ones must not.
+Status EdgeKeys::add_libraries(const CommandFacts& command, const std::vector<std::string>& host_dirs,
+                               EdgeFacts& facts, KeyBuilder& action) {
+  std::vector<std::string> folders = command.library_dirs;
+  folders.insert(folders.end(), host_dirs.begin(), host_dirs.end());
+  for (const std::string& library : command.libraries) {
+    std::vector<std::string> names = {fmt::format("lib{}.so", library), fmt::format("lib{}.a", library)};
+    if (library.starts_with(':')) names = {library.substr(1)};
+    bool found = false;
+    for (auto folder = folders.begin(); folder != folders.end() && !found; ++folder) {
+      for (const std::string& name : names) {
+        const FileTable::Number candidate = files_.number(fmt::format("{}/{}", *folder, name));
+        const bool made = producer(candidate) != ninja::kNoEdge;
+        if (!made) {
+          SB_TRY(const FileTable::Known* known, files_.known(candidate));
+          if (known->type != FileTable::Type::regular) continue;
+        }
+        found = true;
+        action.add(files_.path(candidate));
+        add_input(candidate, facts);
+      }
+    }
+  }
+  return {};
+}
+
+std::size_t EdgeKeys::search_of(const CommandFacts& command, const std::vector<std::string>& host_dirs) {
+  std::vector<std::string> folders = command.include_dirs;
+  folders.insert(folders.end(), host_dirs.begin(), host_dirs.end());
+  const std::string name = join(folders, "\n");
+  const auto [known, fresh] = search_numbers_.emplace(name, searches_.size());
+  if (fresh) {
+    Search search;
+    search.folders = std::move(folders);
+    for (const std::string& folder : search.folders) {
+      const bool stage = places_.in_stage(folder) || folder == places_.source || folder == places_.build;
+      if (stage) add_with_ancestors(search.of_stage, folder);
+      if (!stage && std::ranges::find(search.of_host, folder) == search.of_host.end())
+        search.of_host.push_back(folder);
+    }
+    searches_.push_back(std::move(search));
+  }
+  return known->second;
+}
+
+Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
+                                             std::span<const FileTable::Number> discovered) {
+  KeyBuilder key;
+  key.add(facts.action);
+  for (const FileTable::Number input : facts.inputs) {
+    SB_TRY(const FileTable::Known* known, files_.known(input));
+    if (known->type == FileTable::Type::folder)
+      return Named{.key = {}, .refusal = fmt::format("an input is a folder: {}", files_.path(input))};
+    if (known->type == FileTable::Type::other)
+      return Named{.key = {}, .refusal = fmt::format("an input is no file: {}", files_.path(input))};
+    key.add(static_cast<std::uint64_t>(known->type)).add(known->digest);
+  }
+  if (!facts.discovers) return Named{.key = key.finish(), .refusal = {}};
+
+  Search& search = searches_[facts.search];
+  key.add(listing_.links());
+  std::vector<const Surroundings*> with_rivals;
+  const std::pair<std::span<const FileTable::Number>, bool> lists[] = {{facts.inputs, false},
+                                                                       {discovered, true}};
+  for (const auto& [inputs, found] : lists) {
+    for (const FileTable::Number input : inputs) {
+      SB_TRY(const Traits* traits, files_.traits(input));
+      if (traits->tells_time)
+        return Named{.key = {}, .refusal = fmt::format("{} uses __DATE__ or __TIME__", files_.path(input))};
+      SB_TRY(const Surroundings* around, surroundings(search, input, found));
+      key.add(around->key);
+      if (!around->beside.empty()) with_rivals.push_back(around);
+    }
+  }
+  if (with_rivals.empty()) return Named{.key = key.finish(), .refusal = {}};
+  std::unordered_set<std::string> includers = folders_of(facts.inputs);
+  includers.merge(folders_of(discovered));
+  for (const Surroundings* around : with_rivals) {
+    for (const auto& [folder, rival] : around->beside) {
+      if (includers.contains(folder)) key.add(rival);
+    }
+  }
+  return Named{.key = key.finish(), .refusal = {}};
+}
+
+// Where the includers among the files lie, as far as they belong to the stage.
+std::unordered_set<std::string> EdgeKeys::folders_of(std::span<const FileTable::Number> files) const {
+  std::unordered_set<std::string> folders;
+  for (const FileTable::Number file : files) {
+    const std::string_view path = files_.path(file);
+    if (places_.in_stage(path)) add_with_ancestors(folders, path.substr(0, path.rfind('/')));
+  }
+  return folders;
+}
+
+// Other files of the stage that an include of this name could mean. An include's text is an end of the path
+// of what it found; a rival is found by the same text from another folder.
+void EdgeKeys::add_rivals(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
+                          Surroundings& around) const {
+  std::vector<std::string> rivals = listing_.of_name(last_name(name));
+  std::ranges::sort(rivals);
+  for (const std::string& rival : rivals) {
+    if (rival == path) continue;
+    std::string_view mine = path;
+    std::string_view other = rival;
+    bool counted = false;
+    while (!other.empty() && last_name(mine) == last_name(other)) {
+      mine = mine.substr(0, mine.rfind('/') == std::string_view::npos ? 0 : mine.rfind('/'));
+      other = other.substr(0, other.rfind('/'));
+      if (!counted && search.of_stage.contains(std::string(other))) {
+        key.add(rival);
+        counted = true;
+      }
+      around.beside.emplace_back(std::string(other), rival);
+    }
+  }
+}
+
+Result<const EdgeKeys::Surroundings*> EdgeKeys::surroundings(Search& search, FileTable::Number file,
+                                                             bool found) {
+  auto& memo = found ? search.found : search.named;
+  if (const auto known = memo.find(file); known != memo.end()) return &known->second;
+  SB_TRY(const FileTable::Known* known, files_.known(file));
+  SB_TRY(const Traits* traits, files_.traits(file));
+  const std::string& path = files_.path(file);
+  Surroundings around;
+  KeyBuilder key;
+  key.add(path).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
+  if (found) add_rivals(search, path, path, key, around);
+  for (const std::string& folder : search.folders) {
+    if (!found || !is_below(path, folder)) continue;
+    const std::string_view name = std::string_view(path).substr(folder.size() + 1);
+    for (const std::string& other : search.of_host) {
+      if (other != folder && host_has(other, name)) key.add(other).add(name);
+    }
+  }
+  for (const std::string& name : traits->asked) {
+    key.add(name);
+    // Whether a file of that name is there; the text stands for a path of its own.
+    add_rivals(search, name, name, key, around);
+    for (const std::string& folder : search.of_host) key.add(std::uint64_t{host_has(folder, name)});
+  }
+  if (traits->asks_computed) {
+    if (!search.host_names) {
+      KeyBuilder names;
+      for (const std::string& folder : search.of_host) {
+        std::vector<std::string> sorted(names_in(folder).begin(), names_in(folder).end());
+        std::ranges::sort(sorted);
+        for (const std::string& name : sorted) names.add(name);
+      }
+      search.host_names = names.finish();
+    }
+    key.add(listing_.whole()).add(*search.host_names);
+  }
+  around.key = key.finish();
+  return &memo.emplace(file, std::move(around)).first->second;
+}
+
+const std::unordered_set<std::string>& EdgeKeys::names_in(const std::string& folder) {
+  const auto [known, fresh] = host_folders_.try_emplace(folder);
+  if (!fresh) return known->second;
+  std::error_code code;
+  for (fs::directory_iterator it(places_.real(folder), code), end; !code && it != end; it.increment(code))
+    known->second.insert(it->path().filename().string());
+  return known->second;
+}
+
+bool EdgeKeys::host_has(const std::string& folder, std::string_view name) {
+  // The first part of the name says no for nearly all.
+  if (!names_in(folder).contains(std::string(name.substr(0, name.find('/'))))) return false;
+  struct stat info{};
+  return ::stat(places_.real(fmt::format("{}/{}", folder, name)).c_str(), &info) == 0;
+}
+
+}  // namespace sb::cache

@@ -1,0 +1,111 @@
+// EdgeKeys: names for what an edge does and for what it did it to.
+//
+// The *action* is everything that is known before the edge runs and that is no file's content: its command
+// and response file, its tools, the environment, the names of its files. The *result key* adds the contents
+// of its inputs: those that the manifest declares, those that the command line mentions, those that a depfile
+// reported, and, for the latter, what would have to change on the include paths for another file to be read.
+// Equal result keys mean equal outputs; what cannot be brought into a key is refused, with the reason.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/key.h"
+#include "base/result.h"
+#include "cache/command.h"
+#include "cache/file_table.h"
+#include "cache/stage_listing.h"
+#include "cache/toolbox.h"
+#include "ninja/manifest.h"
+
+namespace sb::cache {
+
+struct EdgeFacts {
+  std::string refusal;  // why the cache leaves this edge to Ninja; empty: it does not
+  Key action;
+  bool discovers = false;                  // a depfile tells its other inputs
+  bool deps_in_log = false;                // … which Ninja moves into .ninja_deps
+  std::string depfile;                     // as the manifest writes it
+  std::vector<FileTable::Number> outputs;  // each file once, side outputs behind the declared ones
+  std::vector<FileTable::Number> inputs;   // declared or mentioned, phony ones resolved, each once
+  std::size_t search = 0;                  // which folders its includes are searched in
+  bool only_links = false;                 // its programs never write into their inputs
+};
+
+class EdgeKeys {
+ public:
+  EdgeKeys(const ninja::Manifest& manifest, const Places& places, FileTable& files, Toolbox& tools,
+           const StageListing& listing, const std::vector<std::string>& environment);
+
+  [[nodiscard]] Result<EdgeFacts> facts(ninja::EdgeId edge);
+  // A file's number for a path as the manifest or a depfile writes it.
+  [[nodiscard]] FileTable::Number file(std::string_view path) {
+    return files_.number(places_.absolute(path));
+  }
+  // kNoEdge: not made by this build.
+  [[nodiscard]] ninja::EdgeId producer(FileTable::Number file) const;
+
+  struct Named {
+    Key key;
+    std::string refusal;
+  };
+  // Every input must be known or promised.
+  [[nodiscard]] Result<Named> result_key(const EdgeFacts& facts,
+                                         std::span<const FileTable::Number> discovered);
+
+ private:
+  // A file that was read, with all that decides whether the same search reads it again.
+  struct Surroundings {
+    Key key;
+    // Files that would be found instead if the includer lay in one of these folders: (folder, file).
+    std::vector<std::pair<std::string, std::string>> beside;
+  };
+  struct Search {
+    std::vector<std::string> folders;  // of the stage and of the host
+    std::vector<std::string> of_host;
+    std::unordered_set<std::string>
+        of_stage;  // those of the stage, and all above them: "../x.h" is found there
+    std::unordered_map<FileTable::Number, Surroundings> named;  // of files that the command names
+    std::unordered_map<FileTable::Number, Surroundings> found;  // of files that a search found
+    std::optional<Key> host_names;
+  };
+  [[nodiscard]] std::string refusal_of(ninja::EdgeId edge) const;
+  void add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered_set<ninja::NodeId>& seen);
+  void add_input(FileTable::Number file, EdgeFacts& facts);
+  [[nodiscard]] Status add_mentioned(const CommandFacts& command, EdgeFacts& facts);
+  void add_script_folder(const std::string& script, EdgeFacts& facts);
+  void add_shared_libraries(ninja::EdgeId edge, EdgeFacts& facts, std::unordered_set<ninja::EdgeId>& seen);
+  [[nodiscard]] Status add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBuilder& action);
+  [[nodiscard]] Status add_libraries(const CommandFacts& command, const std::vector<std::string>& host_dirs,
+                                     EdgeFacts& facts, KeyBuilder& action);
+  std::size_t search_of(const CommandFacts& command, const std::vector<std::string>& host_dirs);
+  [[nodiscard]] Result<const Surroundings*> surroundings(Search& search, FileTable::Number file, bool found);
+  void add_rivals(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
+                  Surroundings& around) const;
+  [[nodiscard]] std::unordered_set<std::string> folders_of(std::span<const FileTable::Number> files) const;
+  [[nodiscard]] bool host_has(const std::string& folder, std::string_view name);
+  [[nodiscard]] const std::unordered_set<std::string>& names_in(const std::string& folder);
+
+  const ninja::Manifest& manifest_;
+  const Places& places_;
+  FileTable& files_;
+  Toolbox& tools_;
+  const StageListing& listing_;
+  Key environment_;
+  Key packages_;
+  std::unordered_map<FileTable::Number, ninja::EdgeId> producers_;
+  std::vector<std::uint32_t> stamps_;  // by file: the call of facts() that took it as an input
+  std::uint32_t stamp_ = 0;
+  std::vector<Search> searches_;
+  std::unordered_map<std::string, std::size_t> search_numbers_;
+  std::unordered_map<std::string, std::unordered_set<std::string>> host_folders_;
+};
+
+// What the host's package manager last did: a custom command may use anything that is installed.
+[[nodiscard]] Key package_state();
+
+}  // namespace sb::cache

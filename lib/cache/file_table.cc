@@ -1,0 +1,137 @@
+#include "cache/file_table.h"
+
+#include <cerrno>
+#include <ctime>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+#include "os/file_system.h"
+
+namespace sb::cache {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kRacy = 2 * kSecond;
+constexpr std::int64_t kLargestText = 16 << 20;
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
+}
+
+std::int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return nanoseconds(now);
+}
+
+FileState state_of(const struct stat& info) {
+  return {.device = static_cast<std::int64_t>(info.st_dev),
+          .inode = static_cast<std::int64_t>(info.st_ino),
+          .size = info.st_size,
+          .mtime_ns = nanoseconds(info.st_mtim),
+          .ctime_ns = nanoseconds(info.st_ctim)};
+}
+
+Result<std::string> read_whole(int fd, std::size_t expected) {
+  std::string bytes(expected + 1, '\0');
+  std::size_t size = 0;
+  while (true) {
+    const ssize_t n = ::read(fd, bytes.data() + size, bytes.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(errno_error("cannot read"));
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+    if (size == bytes.size()) bytes.resize(bytes.size() * 2);
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+bool is_text(std::string_view bytes) {
+  return static_cast<std::int64_t>(bytes.size()) <= kLargestText &&
+         !bytes.starts_with(
+             "\x7f"
+             "ELF") &&
+         !bytes.starts_with("!<arch>");
+}
+
+}  // namespace
+
+FileTable::Number FileTable::number(std::string_view seen) {
+  if (const auto known = numbers_.find(seen); known != numbers_.end()) return known->second;
+  const auto file = static_cast<Number>(entries_.size());
+  entries_.push_back({.path = std::string(seen), .known = std::nullopt});
+  numbers_.emplace(entries_.back().path, file);
+  return file;
+}
+
+Result<const FileTable::Known*> FileTable::known(Number file) {
+  Entry& entry = entries_[file];
+  if (!entry.known) {
+    SB_TRY(entry.known, look(entry.path));
+  }
+  return &*entry.known;
+}
+
+Result<FileTable::Known> FileTable::look(const std::string& path) {
+  const std::string real = places_.real(path);
+  struct stat info{};
+  Known known;
+  if (::stat(real.c_str(), &info) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return known;
+    return fail(errno_error(fmt::format("cannot look at {}", real)));
+  }
+  known.type = S_ISREG(info.st_mode) ? Type::regular : S_ISDIR(info.st_mode) ? Type::folder : Type::other;
+  known.mtime_ns = nanoseconds(info.st_mtim);
+  known.ctime_ns = nanoseconds(info.st_ctim);
+  if (known.type != Type::regular) return known;
+
+  const FileState state = state_of(info);
+  const bool racy = known.ctime_ns > now_ns() - kRacy || known.mtime_ns > now_ns() - kRacy;
+  if (!racy) {
+    SB_TRY(const std::optional<Content> stored, store_.content(state));
+    if (stored) {
+      known.digest = stored->digest;
+      known.traits = traits_from(stored->traits);
+      return known;
+    }
+  }
+  const UniqueFd fd(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd) return fail(errno_error(fmt::format("cannot read {}", real)));
+  SB_TRY(const std::string bytes, doing(real, read_whole(fd.get(), static_cast<std::size_t>(info.st_size))));
+  known.digest = key_of(bytes);
+  if (is_text(bytes)) known.traits = read_traits(bytes);
+  if (!racy) fresh_.emplace_back(state, Content{.digest = known.digest, .traits = to_text(known.traits)});
+  return known;
+}
+
+Result<const Traits*> FileTable::traits(Number file) {
+  SB_CHECK(known(file));
+  Known& found = *entries_[file].known;
+  if (!found.pooled.empty()) {
+    SB_TRY(const std::string bytes, os::read_file(std::exchange(found.pooled, {})));
+    if (is_text(bytes)) found.traits = read_traits(bytes);
+  }
+  return &found.traits;
+}
+
+void FileTable::promise(Number file, const Key& digest, std::int64_t mtime_ns, std::string pooled) {
+  Known known;
+  known.type = Type::regular;
+  known.digest = digest;
+  known.mtime_ns = mtime_ns;
+  known.pooled = std::move(pooled);
+  entries_[file].known = std::move(known);
+}
+
+Status FileTable::remember() {
+  for (const auto& [state, content] : fresh_) SB_CHECK(store_.remember(state, content));
+  fresh_.clear();
+  return {};
+}
+
+}  // namespace sb::cache

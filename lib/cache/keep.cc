@@ -1,0 +1,228 @@
+// The half of BuildCache after Ninja: what it made goes into the store.
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "cache/build_state.h"
+#include "cache/depfile.h"
+#include "ninja/build_log.h"
+#include "ninja/deps_log.h"
+#include "os/file_system.h"
+
+namespace sb::cache {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLargestDepfile = 64 << 20;
+constexpr std::size_t kLongestPrinted = 256 << 10;
+
+std::int64_t changed_ns(const struct stat& info) {
+  return std::int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec;
+}
+
+class Keeper {
+ public:
+  explicit Keeper(BuildCache::State& state)
+      : state_(state), folder_(state.request.places.real(state.request.places.build)) {}
+
+  Result<Kept> run(const std::function<std::string(std::string_view)>& printed) {
+    SB_TRY(log_, ninja::load_build_log(folder_));
+    SB_TRY(deps_, ninja::DepsLog::load(folder_));
+    for (PlannedEdge& edge : state_.edges) {
+      if (edge.verdict != Verdict::hit) note_outputs(edge);
+    }
+    for (PlannedEdge& edge : state_.edges) {
+      if (edge.verdict == Verdict::hit || !ran(edge)) continue;
+      SB_TRY(std::string refusal, keep(edge, printed));
+      if (refusal.empty()) continue;
+      edge.why = std::move(refusal);
+      edge.verdict = Verdict::refused;
+      ++kept_.refused;
+    }
+    SB_CHECK(state_.store.begin_writing());
+    const Status written = write();
+    SB_CHECK(state_.store.end_writing());
+    SB_CHECK(written);
+    state_.publish_verdicts();
+    return kept_;
+  }
+
+ private:
+  struct Row {
+    const PlannedEdge* edge;
+    Key key;
+    std::vector<std::string> discovered;
+    ActionResult result;
+  };
+
+  // When each output last changed, before keeping it changes that (a link is a change of the inode).
+  void note_outputs(const PlannedEdge& edge) {
+    for (const FileTable::Number output : edge.facts.outputs) {
+      state_.files.forget(output);
+      struct stat info{};
+      if (::lstat(real(output).c_str(), &info) == 0) changed_.insert_or_assign(output, changed_ns(info));
+    }
+  }
+
+  [[nodiscard]] std::string real(FileTable::Number file) const {
+    return state_.request.places.real(state_.files.path(file));
+  }
+
+  // Ninja has run it to its good end, with this command.
+  [[nodiscard]] bool ran(const PlannedEdge& edge) const {
+    const std::uint64_t hash = ninja::command_hash(state_.manifest.logged_command(edge.id));
+    const ninja::Edge graph = state_.manifest.edge(edge.id);
+    for (const auto outputs : {graph.explicit_outputs, graph.implicit_outputs}) {
+      for (const ninja::NodeId node : outputs) {
+        const auto entry = log_.entries.find(std::string(state_.manifest.path(node)));
+        if (entry == log_.entries.end() || entry->second.command_hash != hash) return false;
+      }
+    }
+    return true;
+  }
+
+  // Why it cannot be kept, or nothing.
+  Result<std::string> keep(const PlannedEdge& edge,
+                           const std::function<std::string(std::string_view)>& printed) {
+    if (!edge.facts.refusal.empty()) return edge.facts.refusal;
+    Row row{.edge = &edge, .key = {}, .discovered = {}, .result = {}};
+    if (edge.facts.discovers) {
+      SB_TRY(std::string missing, read_discovered(edge, row.discovered));
+      if (!missing.empty()) return missing;
+    }
+    std::vector<FileTable::Number> discovered;
+    discovered.reserve(row.discovered.size());
+    for (const std::string& path : row.discovered) discovered.push_back(state_.keys.file(path));
+    std::int64_t finished = INT64_MAX;
+    for (const FileTable::Number output : edge.facts.outputs) {
+      const auto changed = changed_.find(output);
+      if (changed == changed_.end()) return fmt::format("it does not make {}", state_.files.path(output));
+      finished = std::min(finished, changed->second);
+    }
+    for (const std::vector<FileTable::Number>* inputs : {&edge.facts.inputs, &std::as_const(discovered)}) {
+      for (const FileTable::Number input : *inputs) {
+        if (changed_at(input) > finished)
+          return fmt::format("{} changed after it was read", state_.files.path(input));
+      }
+    }
+    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, discovered));
+    if (!named.refusal.empty()) return std::move(named.refusal);
+    row.key = named.key;
+    SB_TRY(std::string no_file, take_outputs(edge, row.result.outputs));
+    if (!no_file.empty()) return no_file;
+    describe_run(edge, printed, row.result);
+    rows_.push_back(std::move(row));
+    ++kept_.results;
+    return std::string();
+  }
+
+  Result<std::string> read_discovered(const PlannedEdge& edge, std::vector<std::string>& paths) {
+    if (!edge.facts.deps_in_log) {
+      const fs::path depfile = state_.request.places.real(state_.request.places.absolute(edge.facts.depfile));
+      const Result<std::string> text = os::read_file(depfile, kLargestDepfile);
+      if (!text) return fmt::format("its depfile {} cannot be read", edge.facts.depfile);
+      Result<std::vector<std::string>> found = parse_depfile(*text);
+      if (!found) return fmt::format("its depfile {} cannot be read", edge.facts.depfile);
+      paths = *std::move(found);
+      return std::string();
+    }
+    const ninja::Edge graph = state_.manifest.edge(edge.id);
+    const ninja::DepsLog::Deps* deps = graph.explicit_outputs.empty()
+                                           ? nullptr
+                                           : deps_.find(state_.manifest.path(graph.explicit_outputs.front()));
+    if (deps == nullptr) return std::string("Ninja has no dependencies of it");
+    for (const ninja::DepsLog::PathId id : deps->paths) paths.push_back(deps_.path(id));
+    return std::string();
+  }
+
+  // Of an input; the host's own files are not our concern: a package that is upgraded during a build spoils
+  // it anyway.
+  std::int64_t changed_at(FileTable::Number input) {
+    if (const auto known = changed_.find(input); known != changed_.end()) return known->second;
+    std::int64_t changed = 0;
+    struct stat info{};
+    const PlannedEdge* maker = state_.made_by(input);
+    const bool placed = maker != nullptr && maker->verdict == Verdict::hit;
+    if (!placed && state_.request.places.in_stage(state_.files.path(input)) &&
+        ::lstat(real(input).c_str(), &info) == 0)
+      changed = changed_ns(info);
+    changed_.emplace(input, changed);
+    return changed;
+  }
+
+  Result<std::string> take_outputs(const PlannedEdge& edge, std::vector<Output>& outputs) {
+    for (const FileTable::Number file : edge.facts.outputs) {
+      const std::string path = real(file);
+      struct stat info{};
+      if (::lstat(path.c_str(), &info) != 0)
+        return fmt::format("it does not make {}", state_.files.path(file));
+      Output output{.kind = edge.shares_outputs ? Output::Kind::shared : Output::Kind::copied,
+                    .executable = (info.st_mode & S_IXUSR) != 0,
+                    .path = state_.files.path(file)};
+      if (S_ISLNK(info.st_mode)) {
+        output.kind = Output::Kind::symlink;
+        SB_TRY(const fs::path target, os::read_link(path));
+        output.link = target.string();
+      } else if (S_ISREG(info.st_mode)) {
+        if (output.executable) output.kind = Output::Kind::copied;
+        SB_TRY(output.id,
+               state_.pool.put(path, output.kind == Output::Kind::shared ? artifacts::Sharing::link
+                                                                         : artifacts::Sharing::copy));
+        state_.files.promise(file, output.id.digest, 0, path);
+      } else {
+        return fmt::format("{} is no file", state_.files.path(file));
+      }
+      outputs.push_back(std::move(output));
+    }
+    return std::string();
+  }
+
+  void describe_run(const PlannedEdge& edge, const std::function<std::string(std::string_view)>& printed,
+                    ActionResult& result) const {
+    const ninja::Edge graph = state_.manifest.edge(edge.id);
+    const auto entry = log_.entries.find(std::string(state_.manifest.path(graph.explicit_outputs.front())));
+    if (entry != log_.entries.end())
+      result.took_ms = std::max(0, entry->second.end_ms - entry->second.start_ms);
+    if (printed)
+      result.printed = printed(state_.manifest.value(edge.id, "description")).substr(0, kLongestPrinted);
+  }
+
+  Status write() {
+    SB_CHECK(state_.files.remember());
+    SB_CHECK(state_.tools.remember());
+    for (const Row& row : rows_) {
+      std::optional<ActionStore::ListId> list;
+      if (row.edge->facts.discovers) {
+        std::vector<ActionStore::PathId> ids;
+        ids.reserve(row.discovered.size());
+        for (const std::string& path : row.discovered) {
+          SB_TRY(const ActionStore::PathId id, state_.store.path_id(path));
+          ids.push_back(id);
+        }
+        SB_TRY(list, state_.store.list_id(ids));
+      }
+      SB_CHECK(state_.store.record(row.edge->facts.action, list, row.key, state_.request.owner, row.result,
+                                   state_.request.now_ms));
+    }
+    return {};
+  }
+
+  BuildCache::State& state_;
+  fs::path folder_;
+  ninja::BuildLog log_;
+  ninja::DepsLog deps_;
+  std::unordered_map<FileTable::Number, std::int64_t> changed_;
+  std::vector<Row> rows_;
+  Kept kept_;
+};
+
+}  // namespace
+
+Result<Kept> BuildCache::keep(const std::function<std::string(std::string_view)>& printed) {
+  return Keeper(*state_).run(printed);
+}
+
+}  // namespace sb::cache

@@ -1,0 +1,27 @@
+#include "cache/places.h"
+
+#include <fmt/format.h>
+
+#include "ninja/manifest.h"
+
+namespace sb::cache {
+
+bool is_below(std::string_view path, std::string_view folder) {
+  return path.size() > folder.size() && path.starts_with(folder) &&
+         (path[folder.size()] == '/' || folder.ends_with('/'));
+}
+
+std::string Places::absolute(std::string_view path, std::string_view directory) {
+  if (path.starts_with('/')) return ninja::canonical_path(path);
+  return ninja::canonical_path(fmt::format("{}/{}", directory, path));
+}
+
+std::string Places::real(std::string_view seen) const {
+  return view ? view->real(seen).string() : std::string(seen);
+}
+
+bool Places::in_stage(std::string_view seen) const {
+  return is_below(seen, source) || is_below(seen, build);
+}
+
+}  // namespace sb::cache

@@ -1,0 +1,29 @@
+// Places: where a build's files lie, and under which names its commands know them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sandbox/view.h"
+
+namespace sb::cache {
+
+struct Places {
+  std::string source;  // absolute, as the commands see it
+  std::string build;   // absolute, as the commands see it; they run there
+  std::optional<sandbox::View> view;
+
+  // A path as a command writes it → absolute and without "." and "..", as the commands see it.
+  [[nodiscard]] std::string absolute(std::string_view path) const { return absolute(path, build); }
+  [[nodiscard]] static std::string absolute(std::string_view path, std::string_view directory);
+  // An absolute path as the commands see it → as we can open it.
+  [[nodiscard]] std::string real(std::string_view seen) const;
+  // Below the source or the build folder: what the stage brings along, not the host.
+  [[nodiscard]] bool in_stage(std::string_view seen) const;
+};
+
+// "a/b" is below "a", "ab" is not; a folder is not below itself.
+[[nodiscard]] bool is_below(std::string_view path, std::string_view folder);
+
+}  // namespace sb::cache

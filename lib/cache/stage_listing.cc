@@ -1,0 +1,83 @@
+#include "cache/stage_listing.h"
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+
+namespace sb::cache {
+namespace {
+
+// Sums do not depend on the order in which a folder lists its names.
+void mix(Key& sum, const Key& key) {
+  sum.high += key.high;
+  sum.low += key.low;
+}
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+}  // namespace
+
+Result<StageListing> StageListing::make(const Places& places) {
+  StageListing listing;
+  std::vector<std::string> pending = {places.source};
+  if (!is_below(places.build, places.source)) pending.push_back(places.build);
+  while (!pending.empty()) {
+    const std::string seen = std::move(pending.back());
+    pending.pop_back();
+    const std::unique_ptr<DIR, CloseFolder> folder(::opendir(places.real(seen).c_str()));
+    if (!folder) {
+      if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) continue;
+      return fail(errno_error("cannot list " + seen));
+    }
+    while (const dirent* entry =
+               ::readdir(folder.get())) {  // NOLINT(concurrency-mt-unsafe): a DIR of our own
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == ".." || (name == ".git" && seen == places.source)) continue;
+      std::string path = seen + "/" + std::string(name);
+      unsigned char type = entry->d_type;
+      if (type == DT_UNKNOWN) {
+        struct stat info{};
+        if (::lstat(places.real(path).c_str(), &info) == 0 && S_ISDIR(info.st_mode)) type = DT_DIR;
+      }
+      if (type == DT_LNK && is_below(path, places.source)) {
+        std::error_code ignored;
+        const std::string target = std::filesystem::read_symlink(places.real(path), ignored).string();
+        mix(listing.links_, KeyBuilder().add(path).add(target).finish());
+      }
+      if (type == DT_DIR) {
+        pending.push_back(std::move(path));
+      } else {
+        listing.add(path);
+      }
+    }
+  }
+  return listing;
+}
+
+void StageListing::add(std::string_view seen) {
+  const Key key = key_of(seen);
+  if (!paths_.emplace(key, true).second) return;
+  by_name_[std::string(seen.substr(seen.rfind('/') + 1))].emplace_back(seen);
+  mix(whole_, key);
+}
+
+const std::vector<std::string>& StageListing::of_name(std::string_view name) const {
+  static const std::vector<std::string> kNone;
+  const auto found = by_name_.find(std::string(name));
+  return found == by_name_.end() ? kNone : found->second;
+}
+
+bool StageListing::had(std::string_view seen) const {
+  return paths_.contains(key_of(seen));
+}
+
+}  // namespace sb::cache

@@ -1,0 +1,295 @@
+// The half of BuildCache before Ninja: hits into the build folder, entries into Ninja's logs.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cache/build_state.h"
+#include "ninja/build_log.h"
+#include "ninja/deps_log.h"
+#include "os/file_system.h"
+
+namespace sb::cache {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMostAttempts = 5;
+constexpr std::size_t kAtOnce = 8;  // files that a thread places before it looks whether another one failed
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+// One output to be placed.
+struct Job {
+  const Output* output = nullptr;
+  std::string to;
+  artifacts::Sharing sharing = artifacts::Sharing::copy;
+  std::int64_t mtime_ns = 0;
+};
+
+unsigned mode_of(const Output& output) {
+  return output.executable ? 0755 : 0644;
+}
+
+Status place(const artifacts::OutputPool& pool, const Job& job) {
+  ::unlink(job.to.c_str());
+  if (job.output->kind == Output::Kind::symlink) {
+    if (::symlink(job.output->link.c_str(), job.to.c_str()) == 0) return {};
+    return fail(errno_error(fmt::format("cannot create the symlink {}", job.to)));
+  }
+  return pool.place(job.output->id, job.to, job.sharing, mode_of(*job.output), job.mtime_ns);
+}
+
+// Copies and verifies on every processor; the first failure ends it.
+Status place_all(const artifacts::OutputPool& pool, const std::vector<Job>& jobs) {
+  std::atomic<std::size_t> next{0};
+  std::atomic<bool> failed{false};
+  std::mutex mutex;
+  Status result;
+  const auto work = [&] {
+    while (!failed) {
+      const std::size_t begin = next.fetch_add(kAtOnce);
+      if (begin >= jobs.size()) return;
+      for (std::size_t i = begin; i < std::min(begin + kAtOnce, jobs.size()); ++i) {
+        Status placed = place(pool, jobs[i]);
+        if (placed) continue;
+        const std::lock_guard lock(mutex);
+        if (!failed.exchange(true)) result = std::move(placed);
+        return;
+      }
+    }
+  };
+  const std::size_t most = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t helpers = std::min(most, jobs.size() / kAtOnce + 1) - 1;
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < helpers; ++i) threads.emplace_back(work);
+  work();
+  threads.clear();
+  return result;
+}
+
+// The logs are Ninja's own, without a promise for the next version: up to 1.11 they are what we write.
+Status check_ninja(BuildCache::State& state) {
+  SB_TRY(const Tool* ninja, state.tools.find("ninja", {}));
+  const Key key = KeyBuilder().add(std::string_view("version")).add(ninja->identity).finish();
+  SB_TRY(std::optional<std::string> version, state.store.tool(key));
+  if (!version) {
+    SB_TRY(version, state.request.ask({"ninja", "--version"}));
+    SB_CHECK(state.store.begin_writing());
+    const Status noted = state.store.remember_tool(key, *version);
+    SB_CHECK(state.store.end_writing());
+    SB_CHECK(noted);
+  }
+  int major = 0;
+  int minor = 0;
+  // NOLINTNEXTLINE(cert-err34-c): what is no number leaves zeros, and is refused
+  if (std::sscanf(version->c_str(), "%d.%d", &major, &minor) == 2 && major == 1 && minor >= 8 && minor <= 11)
+    return {};
+  Error error = make_error(ErrorKind::environment, "the logs of this Ninja are not known");
+  error.expected = "1.8 to 1.11";
+  error.found = std::string(trim(*version));
+  return fail(std::move(error));
+}
+
+// CMake's own files come from the cache as old as sources are; Ninja would run CMake again.
+void make_build_files_young(const BuildCache::State& state) {
+  for (ninja::EdgeId edge = 0; edge < state.manifest.edge_count(); ++edge) {
+    if (state.manifest.value(edge, "generator").empty()) continue;
+    const ninja::Edge graph = state.manifest.edge(edge);
+    for (const auto outputs : {graph.explicit_outputs, graph.implicit_outputs}) {
+      for (const ninja::NodeId node : outputs) {
+        const std::string path =
+            state.request.places.real(state.request.places.absolute(state.manifest.path(node)));
+        (void)::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+BuildCache::State::State(ActionStore& actions, const artifacts::OutputPool& outputs, BuildCacheRequest asked,
+                         ninja::Manifest graph, StageListing files_there)
+    : store(actions),
+      pool(outputs),
+      request(std::move(asked)),
+      manifest(std::move(graph)),
+      listing(std::move(files_there)),
+      files(request.places, store),
+      tools(request.places, files, store, request.ask,
+            [this] {
+              for (const std::string& variable : request.environment) {
+                if (variable.starts_with("PATH=")) return variable.substr(5);
+              }
+              return std::string();
+            }()),
+      keys(manifest, request.places, files, tools, listing, request.environment) {}
+
+const PlannedEdge* BuildCache::State::made_by(FileTable::Number file) const {
+  const ninja::EdgeId maker = keys.producer(file);
+  if (maker == ninja::kNoEdge) return nullptr;
+  const auto position = positions.find(maker);
+  return position == positions.end() ? nullptr : &edges[position->second];
+}
+
+void BuildCache::State::publish_verdicts() {
+  verdicts.clear();
+  for (const PlannedEdge& edge : edges) {
+    const auto outputs = manifest.edge(edge.id).explicit_outputs;
+    verdicts.push_back(
+        {.output = outputs.empty() ? std::string() : std::string(manifest.path(outputs.front())),
+         .verdict = edge.verdict,
+         .why = edge.why});
+  }
+}
+
+BuildCache::BuildCache(std::unique_ptr<State> state) : state_(std::move(state)) {}
+BuildCache::BuildCache(BuildCache&&) noexcept = default;
+BuildCache::~BuildCache() = default;
+
+const std::vector<EdgeVerdict>& BuildCache::verdicts() const {
+  return state_->verdicts;
+}
+
+Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputPool& pool,
+                                    BuildCacheRequest request) {
+  const fs::path folder = request.places.real(request.places.build);
+  SB_TRY(ninja::Manifest manifest, ninja::Manifest::load(folder));
+  if (!manifest.builddir().empty())
+    return fail(ErrorKind::environment, "this build keeps Ninja's logs in a folder of its own (builddir)");
+  SB_TRY(StageListing listing, StageListing::make(request.places));
+  auto state =
+      std::make_unique<State>(store, pool, std::move(request), std::move(manifest), std::move(listing));
+  // What a build will make exists, as far as a search for headers is concerned, in every build alike.
+  for (ninja::NodeId node = 0; node < state->manifest.node_count(); ++node) {
+    const ninja::EdgeId maker = state->manifest.producer(node);
+    if (maker != ninja::kNoEdge && !state->manifest.edge(maker).is_phony())
+      state->listing.add(state->request.places.absolute(state->manifest.path(node)));
+  }
+  SB_CHECK(check_ninja(*state));
+  make_build_files_young(*state);
+  SB_TRY(const std::vector<ninja::EdgeId> needed, state->manifest.needed(state->request.targets));
+  for (const ninja::EdgeId id : needed) {
+    if (state->manifest.edge(id).is_phony()) continue;
+    PlannedEdge edge;
+    edge.id = id;
+    SB_TRY(edge.facts, state->keys.facts(id));
+    state->positions.emplace(id, state->edges.size());
+    state->edges.push_back(std::move(edge));
+  }
+  // Shared by hard link is what only compilers and archivers read.
+  std::unordered_set<FileTable::Number> exposed;
+  for (const PlannedEdge& edge : state->edges) {
+    if (!edge.facts.only_links) exposed.insert(edge.facts.inputs.begin(), edge.facts.inputs.end());
+  }
+  for (PlannedEdge& edge : state->edges) {
+    edge.shares_outputs =
+        edge.facts.discovers && edge.facts.only_links &&
+        std::ranges::none_of(edge.facts.outputs, [&](auto file) { return exposed.contains(file); });
+    if (edge.facts.refusal.empty()) continue;
+    edge.verdict = Verdict::refused;
+    edge.why = edge.facts.refusal;
+  }
+  return BuildCache(std::move(state));
+}
+
+Result<Taken> BuildCache::take() {
+  State& state = *state_;
+  for (int attempt = 1;; ++attempt) {
+    SB_CHECK(decide(state));
+    SB_TRY(const bool placed, place_hits(state));
+    if (placed) break;
+    if (attempt == kMostAttempts)
+      return fail(ErrorKind::corrupt, "the build cache loses outputs while it is used");
+    for (PlannedEdge& edge : state.edges) {
+      for (const FileTable::Number output : edge.facts.outputs) state.files.forget(output);
+    }
+  }
+  SB_CHECK(write_logs(state));
+  Taken taken;
+  std::vector<Key> used;
+  for (const PlannedEdge& edge : state.edges) {
+    ++taken.edges;
+    if (edge.verdict != Verdict::hit) continue;
+    ++taken.hits;
+    taken.saved_ms += edge.result.took_ms;
+    if (!edge.result.printed.empty()) taken.printed.push_back(edge.result.printed);
+    used.push_back(edge.key);
+  }
+  SB_CHECK(state.store.begin_writing());
+  const Status noted = [&]() -> Status {
+    SB_CHECK(state.files.remember());
+    SB_CHECK(state.tools.remember());
+    return state.store.touch(used, state.request.now_ms);
+  }();
+  SB_CHECK(state.store.end_writing());
+  SB_CHECK(noted);
+  state.publish_verdicts();
+  return taken;
+}
+
+Result<bool> place_hits(BuildCache::State& state) {
+  std::vector<Job> jobs;
+  std::unordered_set<std::string> folders;
+  for (const PlannedEdge& edge : state.edges) {
+    if (edge.verdict != Verdict::hit) continue;
+    for (const Output& output : edge.result.outputs) {
+      Job job{.output = &output, .to = state.request.places.real(state.request.places.absolute(output.path))};
+      const std::string folder = job.to.substr(0, job.to.rfind('/'));
+      if (folders.insert(folder).second) SB_CHECK(os::make_folders(folder));
+      const auto object = state.pool.find(output.id);
+      // A link keeps the object's own time; when an input is newer than that, Ninja would not believe it.
+      if (output.kind == Output::Kind::shared && edge.shares_outputs && object &&
+          nanoseconds(object->st_mtim) >= edge.newest_input_ns)
+        job.sharing = artifacts::Sharing::link;
+      job.mtime_ns = edge.newest_input_ns;
+      jobs.push_back(std::move(job));
+    }
+  }
+  const Status placed = place_all(state.pool, jobs);
+  if (placed) return true;
+  for (const Job& job : jobs) ::unlink(job.to.c_str());
+  if (placed.error().kind == ErrorKind::corrupt || placed.error().kind == ErrorKind::not_found) return false;
+  return fail(placed.error());
+}
+
+Status write_logs(BuildCache::State& state) {
+  const fs::path folder = state.request.places.real(state.request.places.build);
+  SB_TRY(ninja::BuildLog log, ninja::load_build_log(folder));
+  SB_TRY(ninja::DepsLog deps, ninja::DepsLog::load(folder));
+  for (const PlannedEdge& edge : state.edges) {
+    if (edge.verdict != Verdict::hit) continue;
+    const ninja::Edge graph = state.manifest.edge(edge.id);
+    std::int64_t newest = edge.newest_input_ns;
+    for (const Output& output : edge.result.outputs) {
+      struct stat info{};
+      if (::lstat(state.request.places.real(state.request.places.absolute(output.path)).c_str(), &info) == 0)
+        newest = std::max(newest, nanoseconds(info.st_mtim));
+    }
+    const ninja::LogEntry entry{.start_ms = 0,
+                                .end_ms = static_cast<std::int32_t>(edge.result.took_ms),
+                                .mtime_ns = newest,
+                                .command_hash = ninja::command_hash(state.manifest.logged_command(edge.id))};
+    for (const auto outputs : {graph.explicit_outputs, graph.implicit_outputs}) {
+      for (const ninja::NodeId node : outputs) log.entries[std::string(state.manifest.path(node))] = entry;
+    }
+    if (!edge.facts.deps_in_log || graph.explicit_outputs.empty()) continue;
+    ninja::DepsLog::Deps list{.mtime_ns = newest, .paths = {}};
+    for (const std::string& path : edge.discovered) list.paths.push_back(deps.intern(path));
+    for (const ninja::NodeId node : graph.explicit_outputs) deps.set(state.manifest.path(node), list);
+  }
+  SB_CHECK(ninja::save(log, folder));
+  return deps.save(folder);
+}
+
+}  // namespace sb::cache
