@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -82,5 +83,9 @@ struct BuildReport {
 // names the command that installs them), interrupted.
 [[nodiscard]] Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,
                                         const std::stop_token& stop = {});
+
+// The verdict on a cycle whose results nobody else got so far: kept, they are everybody's; else they are
+// gone. May be repeated. `cache` as in BuildRequest.
+[[nodiscard]] Status settle(const std::filesystem::path& cache, std::int64_t owner, bool kept);
 
 }  // namespace sb::build

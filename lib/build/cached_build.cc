@@ -190,4 +190,11 @@ Result<BuildReport> cached_build(const BuildRequest& request, ToolRunner& tools,
   return CachedBuild(request, tools, progress, std::move(store)).run();
 }
 
+Status settle(const std::filesystem::path& cache, std::int64_t owner, bool kept) {
+  std::error_code code;
+  if (!std::filesystem::exists(cache / "actions.db", code)) return {};
+  SB_TRY(cache::ActionStore store, cache::ActionStore::open(cache / "actions.db"));
+  return kept ? store.trust(owner) : store.distrust(owner);
+}
+
 }  // namespace sb::build

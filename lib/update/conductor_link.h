@@ -24,8 +24,8 @@ class ConductorLink {
   // $SELFBUILD_CONDUCTOR, the one beside this program, or the one in PATH; environment when there is none.
   [[nodiscard]] Status start_if_needed();
   [[nodiscard]] bool answers();
-  // Asks it to end, with or without its services, and waits until its process is gone: whoever starts the next
-  // one at once must not be told that one runs already. environment when it stays.
+  // Asks it to end, with or without its services, and waits until its process is gone: whoever starts the
+  // next one at once must not be told that one runs already. environment when it stays.
   [[nodiscard]] Status stop(bool services);
 
   // Calls on the open connection, or on a new one. The call is sent again when the connection was lost before

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "build/builder.h"
 #include "rpc/wire_error.h"
 #include "update/next_action.h"
 #include "update/update_cycle.h"
@@ -86,10 +87,19 @@ Result<bool> UpdateCycle::finish() {
     if (last->step == Step::failed) SB_CHECK(reject_what_never_came_up(*last));
     SB_CHECK(record(Step::done,
                     {{"outcome", history::to_string(last->step)}, {"kept", last->step == Step::kept}}));
+    settle_cache(last->step == Step::kept);
     return last->step == Step::kept;
   }
   SB_TRY(const history::Cycle row, history_.cycle(cycle_));
+  settle_cache(row.status == BuildStatus::completed);
   return row.status == BuildStatus::completed;
+}
+
+// Until here nobody else could use what this change's build made: its scripts may have lied about it.
+void UpdateCycle::settle_cache(bool kept) {
+  const Status settled = build::settle(home_.build_cache(), cycle_, kept);
+  if (!settled)
+    log_.say("the build cache keeps the results of this cycle apart: " + one_line(settled.error()));
 }
 
 // A candidate that did not come up in service has its verdict. Where no service was to blame (a full disk, a

@@ -64,6 +64,7 @@ class UpdateCycle {
   Status wait_for_other(std::int64_t other);
   Error of_conductor(Error error);
   Status await_activation();
+  void settle_cache(bool kept);
   Status close_forsaken(const Error& error);
   Status close_rejected(const Error& error);
   Result<bool> finish();
