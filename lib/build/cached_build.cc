@@ -39,10 +39,15 @@ class CachedBuild {
                 .build = tools.seen(request.build).string(),
                 .view = request.view} {}
 
+  Result<std::vector<cache::EdgeVerdict>> explain() {
+    SB_CHECK(begin());
+    SB_TRY(cache::BuildCache outputs, cache::BuildCache::open(store_, pool_, cache_request()));
+    SB_CHECK(outputs.look());
+    return outputs.verdicts();
+  }
+
   Result<BuildReport> run() {
-    SB_CHECK(os::remove_tree(request_.build));
-    SB_CHECK(os::make_folders(request_.build));
-    SB_CHECK(configure());
+    SB_CHECK(begin());
     if (!request_.view)
       report_.cache_note =
           "every stage finds only its own results: " + one_line(sandbox::view_mechanism().error());
@@ -70,6 +75,13 @@ class CachedBuild {
   }
 
  private:
+  // An empty folder, configured: whatever an earlier build left there cannot matter.
+  Status begin() {
+    SB_CHECK(os::remove_tree(request_.build));
+    SB_CHECK(os::make_folders(request_.build));
+    return configure();
+  }
+
   static milliseconds since(steady_clock::time_point start) {
     return duration_cast<milliseconds>(steady_clock::now() - start);
   }
@@ -188,6 +200,13 @@ Result<BuildReport> cached_build(const BuildRequest& request, ToolRunner& tools,
                                  const ProgressSink& progress) {
   SB_TRY(cache::ActionStore store, cache::ActionStore::open(request.cache / "actions.db"));
   return CachedBuild(request, tools, progress, std::move(store)).run();
+}
+
+Result<std::vector<cache::EdgeVerdict>> explain_edges(const BuildRequest& request,
+                                                      const ProgressSink& progress) {
+  SB_TRY(ToolRunner tools, ToolRunner::make(request, {}));
+  SB_TRY(cache::ActionStore store, cache::ActionStore::open(request.cache / "actions.db"));
+  return CachedBuild(request, tools, progress, std::move(store)).explain();
 }
 
 Status settle(const std::filesystem::path& cache, std::int64_t owner, bool kept) {

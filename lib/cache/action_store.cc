@@ -11,6 +11,8 @@
 namespace sb::cache {
 namespace {
 
+constexpr std::int64_t kMostBuilds = 200;
+constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions}};
 
 // The outputs of a result as one blob: a count, then for each kind, flags, digest, size, path and link text.
@@ -279,6 +281,65 @@ Result<std::optional<std::string>> ActionStore::tool(const Key& key) {
 Status ActionStore::remember_tool(const Key& key, const std::string& description) {
   SB_TRY(sqlite::Statement * add, statement("INSERT OR REPLACE INTO tool(key, description) VALUES(?,?)"));
   return add->bind_blob(1, key.bytes()).bind(2, description).run();
+}
+
+Status ActionStore::note_build(const BuildNote& note) {
+  std::string keys;
+  for (const Key& key : note.results) keys += key.bytes();
+  SB_TRY(sqlite::Statement * add,
+         statement("INSERT INTO build(at_ms, owner, edges, hits, results) VALUES(?,?,?,?,?)"));
+  SB_CHECK(add->bind(1, note.at_ms)
+               .bind(2, note.owner)
+               .bind(3, note.edges)
+               .bind(4, note.hits)
+               .bind_blob(5, keys)
+               .run());
+  SB_TRY(sqlite::Statement * forget, statement("DELETE FROM build WHERE id <= ?"));
+  return forget->bind(1, database_.last_insert_id() - kMostBuilds).run();
+}
+
+Result<std::vector<BuildNote>> ActionStore::builds() {
+  SB_TRY(sqlite::Statement * find,
+         statement("SELECT at_ms, owner, edges, hits, results FROM build ORDER BY id DESC"));
+  std::vector<BuildNote> notes;
+  while (true) {
+    SB_TRY(const bool row, find->step());
+    if (!row) return notes;
+    BuildNote note{.at_ms = find->integer(0),
+                   .owner = find->integer(1),
+                   .edges = static_cast<int>(find->integer(2)),
+                   .hits = static_cast<int>(find->integer(3))};
+    const std::string keys = find->text(4);
+    for (std::size_t at = 0; at + kKeyBytes <= keys.size(); at += kKeyBytes)
+      note.results.push_back(Key::from_bytes(std::string_view(keys).substr(at, kKeyBytes)));
+    notes.push_back(std::move(note));
+  }
+}
+
+Result<std::vector<ResultRow>> ActionStore::results() {
+  SB_TRY(sqlite::Statement * find,
+         statement("SELECT key, owner, used_ms, outputs FROM result ORDER BY used_ms, key"));
+  std::vector<ResultRow> rows;
+  while (true) {
+    SB_TRY(const bool more, find->step());
+    if (!more) return rows;
+    ResultRow row{
+        .key = Key::from_bytes(find->text(0)), .owner = find->integer(1), .used_ms = find->integer(2)};
+    // One that cannot be read has no outputs, and is of no use.
+    if (auto outputs = outputs_from(find->text(3))) row.outputs = *std::move(outputs);
+    rows.push_back(std::move(row));
+  }
+}
+
+Status ActionStore::drop(std::span<const ResultRow> rows) {
+  SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE key=? AND owner=?"));
+  SB_CHECK(begin_writing());
+  const Status dropped = [&]() -> Status {
+    for (const ResultRow& row : rows) SB_CHECK(drop->bind_blob(1, row.key.bytes()).bind(2, row.owner).run());
+    return {};
+  }();
+  SB_CHECK(end_writing());
+  return dropped;
 }
 
 Status ActionStore::trust(std::int64_t owner) {

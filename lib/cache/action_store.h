@@ -44,6 +44,21 @@ struct FileState {
   std::int64_t device, inode, size, mtime_ns, ctime_ns;
 };
 
+// A build that has ended.
+struct BuildNote {
+  std::int64_t at_ms = 0;
+  std::int64_t owner = 0;
+  int edges = 0;
+  int hits = 0;
+  std::vector<Key> results{};  // that it used or made
+};
+struct ResultRow {
+  Key key;
+  std::int64_t owner = 0;
+  std::int64_t used_ms = 0;
+  std::vector<Output> outputs{};
+};
+
 class ActionStore {
  public:
   using PathId = std::uint32_t;
@@ -73,6 +88,12 @@ class ActionStore {
 
   [[nodiscard]] Result<std::optional<std::string>> tool(const Key& key);
   [[nodiscard]] Status remember_tool(const Key& key, const std::string& description);
+
+  [[nodiscard]] Status note_build(const BuildNote& note);  // only while writing
+  [[nodiscard]] Result<std::vector<BuildNote>> builds();   // newest first, at most 200
+  [[nodiscard]] Result<std::vector<ResultRow>> results();  // the longest unused first
+  // Results, and what only they needed.
+  [[nodiscard]] Status drop(std::span<const ResultRow> rows);
 
   // The change of a cycle was kept: its results are everybody's. Or it was not: they are gone.
   [[nodiscard]] Status trust(std::int64_t owner);

@@ -62,12 +62,14 @@ class BuildCache {
   BuildCache& operator=(BuildCache&&) = delete;
   ~BuildCache();
 
+  // Only decides, for verdicts(): nothing is placed.
+  [[nodiscard]] Status look();
   [[nodiscard]] Result<Taken> take();
   // `printed` finds what an edge with this description printed while Ninja ran. A file that changed after it
   // was read is no input anybody can name: that edge is left out.
   [[nodiscard]] Result<Kept> keep(const std::function<std::string(std::string_view description)>& printed);
 
-  // In build order, after take(); keep() adds why a result was not kept.
+  // In build order, after look() or take(); keep() adds why a result was not kept.
   [[nodiscard]] const std::vector<EdgeVerdict>& verdicts() const;
 
  private:

@@ -190,6 +190,19 @@ class Keeper {
       result.printed = printed(state_.manifest.value(edge.id, "description")).substr(0, kLongestPrinted);
   }
 
+  [[nodiscard]] BuildNote note() const {
+    BuildNote note{.at_ms = state_.request.now_ms,
+                   .owner = state_.request.owner,
+                   .edges = static_cast<int>(state_.edges.size())};
+    for (const PlannedEdge& edge : state_.edges) {
+      if (edge.verdict != Verdict::hit) continue;
+      ++note.hits;
+      note.results.push_back(edge.key);
+    }
+    for (const Row& row : rows_) note.results.push_back(row.key);
+    return note;
+  }
+
   Status write() {
     SB_CHECK(state_.files.remember());
     SB_CHECK(state_.tools.remember());
@@ -207,7 +220,7 @@ class Keeper {
       SB_CHECK(state_.store.record(row.edge->facts.action, list, row.key, state_.request.owner, row.result,
                                    state_.request.now_ms));
     }
-    return {};
+    return state_.store.note_build(note());
   }
 
   BuildCache::State& state_;

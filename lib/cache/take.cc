@@ -203,6 +203,12 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
   return BuildCache(std::move(state));
 }
 
+Status BuildCache::look() {
+  SB_CHECK(decide(*state_));
+  state_->publish_verdicts();
+  return {};
+}
+
 Result<Taken> BuildCache::take() {
   State& state = *state_;
   for (int attempt = 1;; ++attempt) {

@@ -47,7 +47,7 @@ class Program {
 
   using Action = std::function<Result<int>()>;
   // group: "Update" (init build test update promote rollback nightly), "Look" (status history show log
-  // explain), "Keep" (gc doctor conductor worker), "Help" (help completions).
+  // explain), "Keep" (gc cache doctor conductor worker), "Help" (help completions).
   CLI::App& add(const std::string& name, const std::string& group, Manual manual, Action action);
   // Adds --json to a reading command, bound to json().
   void add_json_option(CLI::App& command);
@@ -105,6 +105,7 @@ void add_show(Program& program);
 void add_log(Program& program);
 void add_explain(Program& program);
 void add_gc(Program& program);
+void add_cache(Program& program);
 void add_doctor(Program& program);
 void add_conductor(Program& program);
 void add_worker(Program& program);

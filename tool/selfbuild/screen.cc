@@ -55,6 +55,8 @@ std::string built_sentence(const Json& detail) {
   }
   std::string line = fmt::format("{} of {} edges in {}", number(detail, "edges_run"),
                                  number(detail, "edges_total"), duration(detail, "ninja_ms"));
+  if (number(detail, "edges_cached") > 0)
+    line += fmt::format(", {} from the cache", number(detail, "edges_cached"));
   if (json_bool_or(detail, "configured", false).value_or(false)) {
     line += fmt::format("; configured in {} ({})", duration(detail, "configure_ms"),
                         text(detail, "configure_reason"));
@@ -286,6 +288,7 @@ Json ending_json(const Ending& ending) {
                                                                      : ending.cycle.failure},
           {"from_history", from_history(built)},
           {"edges_run", number(built, "edges_run")},
+          {"edges_cached", number(built, "edges_cached")},
           {"edges_total", number(built, "edges_total")},
           {"tests", ending.cycle.test_results},
           {"health", ending.cycle.health_check_result},

@@ -7,8 +7,8 @@
 
 namespace sb::tool {
 
-Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
-                                  int jobs) {
+Result<Staged> stage_revision(Program& program, const std::string& revision, const std::string& patch,
+                              int jobs) {
   constexpr std::int64_t kNoCycle = 0;
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(Subject subject, resolve_subject(program, revision));
@@ -26,28 +26,35 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
   // Beside the stage, and made anew by each run: a build by hand is no attempt that history keeps.
   std::filesystem::path log = stage.build().parent_path() / "build.log";
   ::unlink(log.c_str());
-  const build::BuildRequest request{.source = stage.tree(),
-                                    .build = stage.build(),
-                                    .preset = subject.project.build.preset,
-                                    .options = subject.project.build.options,
-                                    .targets = subject.project.build.targets,
-                                    .jobs = jobs,
-                                    .envelope = subject.project.build.envelope,
-                                    .log = log,
-                                    .view = build::stage_view(stage.folder()),
-                                    .cache = home->build_cache()};
+  build::BuildRequest request{.source = stage.tree(),
+                              .build = stage.build(),
+                              .preset = subject.project.build.preset,
+                              .options = subject.project.build.options,
+                              .targets = subject.project.build.targets,
+                              .jobs = jobs,
+                              .envelope = subject.project.build.envelope,
+                              .log = log,
+                              .view = build::stage_view(stage.folder()),
+                              .cache = home->build_cache()};
+  return Staged{.subject = std::move(subject), .stage = std::move(stage), .request = std::move(request)};
+}
+
+Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
+                                  int jobs) {
+  SB_TRY(Staged staged, stage_revision(program, revision, patch, jobs));
+  const std::filesystem::path log = staged.request.log;
   build::ProgressLine line(stderr, program.console().err_is_terminal, program.console().columns);
   Result<build::BuildReport> report =
-      build::build(request, [&](const build::Progress& progress) { line.update(progress); });
+      build::build(staged.request, [&](const build::Progress& progress) { line.update(progress); });
   line.finish();
   if (!report) {
     if (report.error().next.empty()) report.error().next = "less " + log.string();
     return fail(std::move(report.error()));
   }
-  return Workpiece{.subject = std::move(subject),
-                   .stage = std::move(stage),
+  return Workpiece{.subject = std::move(staged.subject),
+                   .stage = std::move(staged.stage),
                    .report = std::move(*report),
-                   .log = std::move(log)};
+                   .log = log};
 }
 
 }  // namespace sb::tool

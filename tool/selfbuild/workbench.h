@@ -15,6 +15,15 @@ struct Workpiece {
   std::filesystem::path log;
 };
 
+// A revision in a stage, ready to be built.
+struct Staged {
+  Subject subject;
+  staging::Stage stage;
+  build::BuildRequest request;
+};
+[[nodiscard]] Result<Staged> stage_revision(Program& program, const std::string& revision,
+                                            const std::string& patch, int jobs);
+
 // patch: a file name, "-" or empty. Shows progress on standard error.
 [[nodiscard]] Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
                                                 const std::string& patch, int jobs);

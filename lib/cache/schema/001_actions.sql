@@ -43,3 +43,12 @@ CREATE TABLE inode(
 CREATE TABLE tool(
   key BLOB PRIMARY KEY,
   description TEXT NOT NULL) WITHOUT ROWID;
+
+-- The last builds: what they used, for statistics and so that pruning leaves it alone.
+CREATE TABLE build(
+  id INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  owner INTEGER NOT NULL,
+  edges INTEGER NOT NULL,
+  hits INTEGER NOT NULL,
+  results BLOB NOT NULL);       -- 16-byte keys, of hits and of what was kept
