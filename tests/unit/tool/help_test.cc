@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::size_t kCommands = 18;
+constexpr std::size_t kCommands = 19;
 
 class Help : public testing::Test {
  protected:
