@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "build/builder.h"
 #include "rpc/wire_error.h"
+#include "update/cache_upkeep.h"
 #include "update/next_action.h"
 #include "update/update_cycle.h"
 
@@ -100,6 +101,8 @@ void UpdateCycle::settle_cache(bool kept) {
   const Status settled = build::settle(home_.build_cache(), cycle_, kept);
   if (!settled)
     log_.say("the build cache keeps the results of this cycle apart: " + one_line(settled.error()));
+  const Status pruned = prune_cache_daily(home_, history_, clock_.unix_ms());
+  if (!pruned) log_.say("the build cache was not pruned: " + one_line(pruned.error()));
 }
 
 // A candidate that did not come up in service has its verdict. Where no service was to blame (a full disk, a

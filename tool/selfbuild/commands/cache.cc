@@ -10,10 +10,10 @@
 #include "base/text.h"
 #include "build/cached_build.h"
 #include "build/progress_line.h"
-#include "cache/upkeep.h"
 #include "tool/selfbuild/command.h"
 #include "tool/selfbuild/table.h"
 #include "tool/selfbuild/workbench.h"
+#include "update/cache_upkeep.h"
 
 namespace sb::tool {
 namespace {
@@ -153,16 +153,8 @@ Result<int> verify(Program& program, const os::Home& home) {
 
 Result<int> prune(Program& program, const os::Home& home, const Options& options) {
   SB_TRY(history::History * past, program.history());
-  SB_TRY(cache::ActionStore store, open_store(home));
-  const auto keeps = [&](std::int64_t owner) {
-    const auto cycle = past->cycle(owner);
-    if (!cycle || !cycle->version) return false;
-    const auto version = past->version(cycle->project, *cycle->version);
-    return version && version->state == history::VersionState::known_good && !version->outputs.empty();
-  };
   const auto limit = static_cast<std::uint64_t>(options.gigabytes * 1024 * 1024 * 1024);
-  const std::int64_t now = program.clock().unix_ms();
-  SB_TRY(const cache::Pruned pruned, cache::prune(store, pool_of(home), limit, now, keeps));
+  SB_TRY(const cache::Pruned pruned, update::prune_cache(home, *past, limit, program.clock().unix_ms()));
   if (program.json()) {
     Console::json({{"results", pruned.results}, {"objects", pruned.objects}, {"freed_bytes", pruned.bytes}});
   } else {

@@ -14,6 +14,7 @@
 #include "tool/selfbuild/records.h"
 #include "tool/selfbuild/table.h"
 #include "tool/selfbuild/version_change.h"
+#include "update/cache_upkeep.h"
 #include "update/gc_lock.h"
 #include "update/live.h"
 #include "update/request.h"
@@ -43,6 +44,7 @@ struct Garbage {
   std::map<std::string, Folder> stages;             // by project
   std::map<std::string, std::string> repositories;  // by project
   artifacts::ObjectStore::Collected objects;
+  cache::Pruned cached;
 };
 
 std::uint64_t sum(const std::vector<Garbage::Folder>& folders) {
@@ -145,7 +147,7 @@ Status clear_stages(const Garbage& garbage) {
   return {};
 }
 
-Status remove(const os::Home& home, history::History& past, Garbage& garbage) {
+Status remove(const os::Home& home, history::History& past, std::int64_t now_ms, Garbage& garbage) {
   // History first: a version that says it has no files is right even if a crash leaves some behind.
   for (const history::Version& version : garbage.versions) {
     SB_CHECK(past.drop_outputs(version.project, version.number));
@@ -159,6 +161,7 @@ Status remove(const os::Home& home, history::History& past, Garbage& garbage) {
   kept.reserve(referenced.size());
   for (const artifacts::ObjectId& id : referenced) kept.push_back(id.to_string());
   std::ranges::sort(kept);
+  SB_TRY(garbage.cached, update::prune_cache(home, past, update::kCacheBytes, now_ms));
   os::RealFileSystem files;
   artifacts::ObjectStore store(home.objects(), files);
   SB_TRY(garbage.objects, store.collect([&](const artifacts::ObjectId& id) {
@@ -180,17 +183,19 @@ Json garbage_json(const Garbage& garbage, const Options& options) {
   for (const auto& [project, folder] : garbage.stages) stages.push_back(project);
   const std::uint64_t folders = sum(garbage.version_folders);
   const std::uint64_t logs = sum(garbage.logs);
-  return {{"dry_run", options.dry_run},
-          {"keep", options.keep},
-          {"versions", std::move(versions)},
-          {"version_bytes", folders},
-          {"cycles", std::move(cycles)},
-          {"log_bytes", logs},
-          {"stages", std::move(stages)},
-          {"stage_bytes", stage_bytes(garbage)},
-          {"objects", garbage.objects.objects},
-          {"object_bytes", garbage.objects.bytes},
-          {"freed_bytes", folders + logs + stage_bytes(garbage) + garbage.objects.bytes}};
+  return {
+      {"dry_run", options.dry_run},
+      {"keep", options.keep},
+      {"versions", std::move(versions)},
+      {"version_bytes", folders},
+      {"cycles", std::move(cycles)},
+      {"log_bytes", logs},
+      {"stages", std::move(stages)},
+      {"stage_bytes", stage_bytes(garbage)},
+      {"objects", garbage.objects.objects},
+      {"object_bytes", garbage.objects.bytes},
+      {"cache_bytes", garbage.cached.bytes},
+      {"freed_bytes", folders + logs + stage_bytes(garbage) + garbage.objects.bytes + garbage.cached.bytes}};
 }
 
 std::string names_of(const std::vector<history::Version>& versions) {
@@ -212,6 +217,8 @@ std::string page(const Garbage& garbage, const Options& options, const Console& 
   row("versions", garbage.versions.size(), sum(garbage.version_folders));
   row("stored objects", static_cast<std::size_t>(garbage.objects.objects), garbage.objects.bytes);
   row("logs of cycles", garbage.logs.size(), sum(garbage.logs));
+  if (garbage.cached.objects > 0)
+    row("cached outputs", static_cast<std::size_t>(garbage.cached.objects), garbage.cached.bytes);
   if (options.stages) row("stages", garbage.stages.size(), stage_bytes(garbage));
   std::string text = table.render(0);
   if (!garbage.versions.empty())
@@ -244,7 +251,7 @@ Result<int> run(Program& program, const Options& options) {
   if (options.dry_run) {
     SB_CHECK(count_objects(*past, projects, garbage));
   } else {
-    SB_CHECK(remove(*home, *past, garbage));
+    SB_CHECK(remove(*home, *past, program.clock().unix_ms(), garbage));
   }
   if (program.json()) {
     Console::json(garbage_json(garbage, options));
@@ -266,7 +273,9 @@ void add_gc(Program& program) {
        .changes =
            "Per project the live version, those that a rollback would go to, and the newest N versions stay, "
            "with the logs of their cycles and of the newest N. Of others the files, stored objects, logs and "
-           "refs/selfbuild/cycles/* go. Objects younger than an hour wait for the next time.",
+           "refs/selfbuild/cycles/* go. Objects younger than an hour wait for the next time. The build cache "
+           "is "
+           "pruned to 20 GiB.",
        .exits = {kDone, kUsage, kUnavailable, kBusy}},
       [&program, options] { return run(program, *options); });
   command.add_option("--keep", options->keep, "How many of the newest versions stay")
