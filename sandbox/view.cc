@@ -106,6 +106,10 @@ Result<ViewPlan> ViewPlan::make(const View& view) {
                   .link = {},
                   .folder = true};
   if (code) return fail(errno_error(fmt::format("cannot find the folder {}", view.folder), code.value()));
+  for (const std::string& path : view.hidden) {
+    if (fs::is_regular_file(fs::path(view.folder) / path, code))
+      plan.hidden_.push_back(plan.folder_.to + "/" + path);
+  }
   plan.privileged_ = may_mount();
   plan.user_map_ = fmt::format("{0} {0} 1\n", ::geteuid());
   plan.group_map_ = fmt::format("{0} {0} 1\n", ::getegid());
@@ -141,6 +145,9 @@ bool ViewPlan::enter() const {
     if (!bind(entry)) return false;
   }
   if (!bind(folder_)) return false;
+  for (const std::string& path : hidden_) {
+    if (::mount("/old/dev/null", path.c_str(), nullptr, MS_BIND, nullptr) != 0) return false;
+  }
   if (::mount(nullptr, kNew.data(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
               nullptr) != 0)
     return false;

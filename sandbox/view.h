@@ -18,6 +18,8 @@ namespace sb::sandbox {
 struct View {
   std::string folder;  // absolute, as the caller sees it
   std::string at;      // "/name", as the run sees it; hides what the host has there
+  // Files below the folder, relative, that the run sees as empty ones, and cannot write.
+  std::vector<std::string> hidden{};
 
   // A path in the folder as the run sees it, and the other way round; a path elsewhere is returned as it is.
   [[nodiscard]] std::filesystem::path seen(const std::filesystem::path& path) const;
@@ -50,6 +52,7 @@ class ViewPlan {
 
   std::vector<Entry> entries_;
   Entry folder_;
+  std::vector<std::string> hidden_;  // below the new root
   bool privileged_ = false;
   std::string user_map_;
   std::string group_map_;

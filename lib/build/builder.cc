@@ -60,7 +60,8 @@ Result<BuildReport> plain_build(const BuildRequest& request, ToolRunner& tools,
 
 std::optional<sandbox::View> stage_view(const std::filesystem::path& folder) {
   if (!sandbox::view_mechanism()) return std::nullopt;
-  return sandbox::View{.folder = folder.string(), .at = std::string(kStagePath)};
+  // What git says of a stage differs from commit to commit, and no depfile tells that somebody asked.
+  return sandbox::View{.folder = folder.string(), .at = std::string(kStagePath), .hidden = {"tree/.git"}};
 }
 
 Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,

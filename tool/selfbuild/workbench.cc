@@ -35,7 +35,9 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
                               .envelope = subject.project.build.envelope,
                               .log = log,
                               .view = build::stage_view(stage.folder()),
-                              .cache = home->build_cache()};
+                              .cache = home->build_cache(),
+                              // A patch that nobody has accepted: its results are for this build alone.
+                              .cache_owner = patch.empty() ? 0 : -program.clock().unix_ms()};
   return Staged{.subject = std::move(subject), .stage = std::move(stage), .request = std::move(request)};
 }
 

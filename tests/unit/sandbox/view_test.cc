@@ -64,6 +64,16 @@ TEST_F(SandboxView, can_be_made_inside_itself) {
   EXPECT_EQ(outcome.output, "nested\n");
 }
 
+TEST_F(SandboxView, hides_a_file) {
+  sb::tests::write(path("secret"), "word\n");
+  sb::tests::write(path("open"), "text\n");
+  Command command = in_view("cat secret; (echo x > secret) 2>&1; rm -f secret 2>/dev/null; cat open");
+  command.view->hidden = {"secret", "missing"};
+  ASSERT_OK(const Outcome outcome, run_to_end(command));
+  EXPECT_EQ(outcome.output, "text\n");
+  EXPECT_EQ(sb::tests::read(path("secret")), "word\n");
+}
+
 TEST_F(SandboxView, says_that_the_folder_is_missing) {
   Command command = in_view("true");
   command.view->folder = path("nothing").string();
