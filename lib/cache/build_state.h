@@ -41,10 +41,15 @@ struct BuildCache::State {
   std::unordered_map<ninja::EdgeId, std::size_t> positions;  // in `edges`
   std::unordered_map<ActionStore::PathId, FileTable::Number> by_store_id;
   std::vector<EdgeVerdict> verdicts;
+  std::int64_t began_ns = 0;                                   // when take() ended, by the file systems' clock
+  std::unordered_map<FileTable::Number, std::string> placed;  // of hits' outputs: what lstat(2) said then
 
   [[nodiscard]] const PlannedEdge* made_by(FileTable::Number file) const;
   void publish_verdicts();
 };
+
+// Says another thing of a file that was written to; the same when a link to it came or went.
+[[nodiscard]] std::string state_text(const struct stat& info);
 
 // Takes, in one attempt, all that can be taken. False: a stored output was damaged; it is set aside and
 // everything placed was removed, so another attempt decides without it.

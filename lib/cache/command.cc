@@ -19,6 +19,8 @@ struct Refusal {
   std::string_view why;
 };
 
+constexpr std::string_view kSearch = "it searches headers in a way that we do not read";
+
 // Flags whose effect on the file system is not described by the edge.
 constexpr std::array kRefusals = {
     Refusal{"-save-temps", "-save-temps leaves files that the edge does not declare"},
@@ -36,6 +38,24 @@ constexpr std::array kRefusals = {
     Refusal{"-Wl,--cref", "the linker's table depends on more than its inputs"},
     Refusal{"-Wl,--out-implib", "the import library is a file that the edge does not declare"},
     Refusal{"-Wl,--dependency-file", "the linker's dependency file is not declared"},
+    Refusal{"-fsave-optimization-record", "-fsave-optimization-record writes a file that the edge does not declare"},
+    Refusal{"-foptimization-record", "-foptimization-record… writes a file that the edge does not declare"},
+    Refusal{"-fopt-info", "-fopt-info writes a file that the edge may not declare"},
+    Refusal{"-Wa,-a", "the assembler's listing is a file that the edge may not declare"},
+    Refusal{"-fprebuilt-module", "what modules read is not in the depfile"},
+    // Searches in ways that include_dirs does not tell.
+    Refusal{"-iprefix", kSearch},
+    Refusal{"-iwith", kSearch},
+    Refusal{"-imultilib", kSearch},
+    Refusal{"-ivfsoverlay", kSearch},
+    Refusal{"-cxx-isystem", kSearch},
+    Refusal{"--include-", kSearch},
+    Refusal{"--embed-dir", kSearch},
+    Refusal{"-I-", kSearch},
+    Refusal{"-Wp,-I", kSearch},
+    Refusal{"-Wp,-i", kSearch},
+    Refusal{"-Wp,-M", "-Wp,-M… writes a file that the edge may not declare"},
+    Refusal{"-Xpreprocessor", kSearch},
     Refusal{"-fprofile-dir", "profiles are read from a folder that the edge does not declare"},
     Refusal{"-dumpdir", "-dumpdir moves files that the edge does not declare"},
     Refusal{"-dumpbase", "-dumpbase moves files that the edge does not declare"},
@@ -50,6 +70,9 @@ bool is_digit(char c) {
 class ShellReader {
  public:
   explicit ShellReader(std::string_view line) : line_(line) {}
+
+  // Something in the line is a pattern, a variable or a command whose text the shell puts in.
+  [[nodiscard]] bool expands() const { return expands_; }
 
   std::vector<Words> read() {
     while (at_ < line_.size()) {
@@ -84,17 +107,29 @@ class ShellReader {
       return true;
     }
     if (c != '\'' && c != '"') {
+      has_pattern_ = has_pattern_ || c == '*' || c == '?' || c == '[';
+      note_expansion();
       word_ += c;
       ++at_;
       return true;
     }
     for (++at_; at_ < line_.size() && line_[at_] != c; ++at_) {
+      if (c == '"') note_expansion();
       if (c == '"' && line_[at_] == '\\' && at_ + 1 < line_.size()) ++at_;
       word_ += line_[at_];
     }
     return at_++ < line_.size();
   }
+  void note_expansion() {
+    const char next = at_ + 1 < line_.size() ? line_[at_ + 1] : ' ';
+    if (line_[at_] == '`') expands_ = true;
+    if (line_[at_] == '$' && (std::isalnum(static_cast<unsigned char>(next)) != 0 ||
+                              std::string_view("_({@*").find(next) != std::string_view::npos))
+      expands_ = true;
+  }
   void end_word() {
+    if (has_pattern_ && word_ != "[" && word_ != "[[") expands_ = true;
+    has_pattern_ = false;
     if (in_word_) words_.push_back(std::move(word_));
     word_.clear();
     in_word_ = false;
@@ -108,6 +143,8 @@ class ShellReader {
   std::size_t at_ = 0;
   std::string word_;
   bool in_word_ = false;
+  bool has_pattern_ = false;
+  bool expands_ = false;
   Words words_;
   std::vector<Words> commands_;
 };
@@ -119,6 +156,26 @@ std::string_view name_of(std::string_view program) {
 bool is_launcher(std::string_view program) {
   static constexpr std::array kLaunchers = {"ccache", "sccache", "distcc", "icecc", "env", "nice"};
   return std::ranges::find(kLaunchers, name_of(program)) != kLaunchers.end();
+}
+
+bool is_archiver(std::string_view program) {
+  const std::string_view name = name_of(program);
+  return name == "ar" || name == "ranlib" || name.ends_with("-ar") || name.ends_with("-ranlib") ||
+         name.find("-ar-") != std::string_view::npos || name.find("-ranlib-") != std::string_view::npos;
+}
+
+// What CMake does itself around a link.
+bool is_link_step(const Words& words) {
+  return words.size() > 2 && name_of(words[0]) == "cmake" && words[1] == "-E" &&
+         (words[2] == "rm" || words[2] == "true" || words[2] == "echo" || words[2].starts_with("cmake_symlink_"));
+}
+
+bool is_source(std::string_view word) {
+  static constexpr std::array kSuffixes = {".c",   ".cc",  ".cpp", ".cxx", ".c++", ".C", ".m", ".mm", ".cu",
+                                           ".s",   ".S",   ".sx",  ".i",   ".ii",  ".f", ".F", ".f90", ".F90",
+                                           ".cppm", ".ixx", ".h",   ".hh",  ".hpp", ".hxx"};
+  return word.front() != '-' &&
+         std::ranges::any_of(kSuffixes, [&](std::string_view suffix) { return word.ends_with(suffix); });
 }
 
 std::string with_suffix(const std::string& path, std::string_view suffix) {
@@ -148,17 +205,31 @@ class FactReader {
     while (first < words.size() && is_launcher(words[first])) {
       if (++first < words.size()) facts_.programs.push_back(words[first]);
     }
-    if (first < words.size() && is_compiler_driver(words[first])) facts_.driver = words[first];
-    const bool drives = !facts_.driver.empty() && first < words.size() && words[first] == facts_.driver;
+    if (first == words.size()) return;
+    // A driver behind a launcher that we do not know, or that has arguments: "cmake -E env NAME=value c++".
+    const auto driver = std::find_if(words.begin() + static_cast<std::ptrdiff_t>(first), words.end(),
+                                     [](const std::string& word) { return is_compiler_driver(word); });
+    drives_ = driver != words.end();
+    const auto position = static_cast<std::size_t>(driver - words.begin());
+    if (drives_) facts_.driver = *driver;
+    if (drives_ && position > first) facts_.programs.push_back(*driver);
+    archives_ = is_archiver(words[first]);
+    if (archives_ && first + 1 < words.size() && words[first + 1].find('T') != std::string::npos)
+      facts_.refusal = "a thin archive has only the names of its members";
+    only_outputs_ = only_outputs_ && (drives_ || archives_ || is_link_step(words));
     for (std::size_t i = first + 1; i < words.size(); ++i) {
       mention(words[i]);
-      if (drives) i += flag(words, i);
+      if (drives_ && i > position) i += flag(words, i);
     }
   }
 
   CommandFacts take() {
     facts_.mentioned.assign(mentioned_.begin(), mentioned_.end());
     std::ranges::sort(facts_.mentioned);
+    facts_.named_to_tools.assign(named_to_tools_.begin(), named_to_tools_.end());
+    std::ranges::sort(facts_.named_to_tools);
+    facts_.writes_only_outputs = only_outputs_;
+    if (!facts_.compiles) facts_.side_outputs.clear();
     return std::move(facts_);
   }
 
@@ -173,8 +244,18 @@ class FactReader {
     for (const Refusal& refusal : kRefusals) {
       if (word.starts_with(refusal.flag)) facts_.refusal = refusal.why;
     }
-    if (word == "-fprofile-use" || word == "-fauto-profile" || word == "-fbranch-probabilities")
+    // With a folder, or with GCC, the profile's name follows from that of the object.
+    if ((word.starts_with("-fprofile-use") || word.starts_with("-fprofile-instr-use")) &&
+        !word.ends_with(".profdata"))
       facts_.refusal = "the profile that is read is not named";
+    if (word == "-fauto-profile" || word == "-fbranch-probabilities")
+      facts_.refusal = "the profile that is read is not named";
+    if (word.starts_with('@')) facts_.refusal = "its flags are in a file";
+    if (word.starts_with("-fplugin=") && word.find('/') == std::string::npos)
+      facts_.refusal = "its plug-in is searched by the compiler";
+    if (word.starts_with("-m") && word.ends_with("=native")) facts_.asks_cpu = true;
+    if (word.starts_with("-T") && word.size() > 2) mention(std::string_view(word).substr(2));
+    if (is_source(word)) facts_.compiles = true;
     if (word == "--coverage" || word == "-coverage" || word == "-ftest-coverage") side(".gcno");
     if (word.starts_with("-gsplit-dwarf")) side(".dwo");
     for (const std::string_view name : {"-I", "-iquote", "-isystem", "-idirafter", "-iframework", "-F"}) {
@@ -228,20 +309,27 @@ class FactReader {
   }
 
   void mention(std::string_view word) {
-    // "-DNAME=value", "-I…", "-L…": folders and texts. "-Wl,--version-script=x", "-include=x", "@x": files.
-    if (word.starts_with("-D") || word.starts_with("-I") || word.starts_with("-L") ||
-        word.starts_with("-U")) {
-      // cmake -Dfile=…: the value may be a file that a script reads
-      if (!facts_.driver.empty() || !word.starts_with("-D")) return;
-    }
+    // A compiler's "-DNAME=value", "-I…", "-L…" are folders and texts.
+    if (drives_ && (word.starts_with("-D") || word.starts_with("-U") || word.starts_with("-I") ||
+                    word.starts_with("-L")))
+      return;
+    // "-Wl,--version-script=x", "@x", "first.txt;second.txt", "cat x > y" in a word for another shell.
+    pieces(word, "=,:@");
+    if (!drives_) pieces(word, "=,:@; \t\n\"'()<>|&");
+  }
+
+  void pieces(std::string_view word, const char* separators) {
     while (!word.empty()) {
-      const std::size_t end = word.find_first_of("=,:@");
-      const std::string_view piece = word.substr(0, end);
+      const std::size_t end = word.find_first_of(separators);
+      std::string_view piece = word.substr(0, end);
+      // "-T/x.ld": the path in it.
+      if (piece.starts_with('-')) piece.remove_prefix(std::min(piece.find('/'), piece.size()));
       const bool may_be_path =
-          !piece.empty() && piece.front() != '-' && piece.size() < 4096 &&
-          (piece.find('/') != std::string_view::npos || piece.find('.') != std::string_view::npos);
+          !piece.empty() && piece.size() < 4096 &&
+          (piece.find('/') != std::string_view::npos || piece.find('.') != std::string_view::npos || !drives_);
       if (may_be_path) {
         std::string path = absolute(piece);
+        if (!drives_ && !archives_) named_to_tools_.insert(path);
         if (!outputs_.contains(path)) mentioned_.insert(std::move(path));
       }
       if (end == std::string_view::npos) return;
@@ -253,6 +341,10 @@ class FactReader {
   std::unordered_set<std::string> outputs_;
   std::string first_output_;
   std::unordered_set<std::string> mentioned_;
+  std::unordered_set<std::string> named_to_tools_;
+  bool drives_ = false;  // the simple command that is being read
+  bool archives_ = false;
+  bool only_outputs_ = true;
   CommandFacts facts_;
 };
 
@@ -280,9 +372,11 @@ std::vector<std::vector<std::string>> shell_commands(std::string_view line) {
 CommandFacts read_command(std::string_view command, const std::string& directory,
                           const std::vector<std::string>& outputs) {
   FactReader reader(directory, outputs);
-  const std::vector<Words> commands = shell_commands(command);
+  ShellReader shell(command);
+  const std::vector<Words> commands = shell.read();
   for (const Words& words : commands) reader.read(words);
   CommandFacts facts = reader.take();
+  if (shell.expands()) facts.refusal = "what its shell puts into the command is not known";
   if (commands.empty() && !command.empty()) facts.refusal = "its command line cannot be read";
   return facts;
 }

@@ -20,13 +20,19 @@ struct CommandFacts {
   // Absolute paths that appear in words ("x", "-flag=x", "-Wl,x", "@x"): those that are files when the
   // command starts are read by it, as far as anybody can know.
   std::vector<std::string> mentioned;
+  // Of those, what other programs than compilers and archivers get: a folder among them is read whole.
+  std::vector<std::string> named_to_tools;
   // Files beside the outputs that known flags make: ".gcno", ".dwo". Absolute.
   std::vector<std::string> side_outputs;
+  bool compiles = false;             // a driver gets sources
+  bool asks_cpu = false;             // -march=native
+  bool writes_only_outputs = false;  // it runs nothing but compilers, archivers and CMake's own link steps
   // Why this command's result cannot be taken from a cache; empty: it can.
   std::string refusal;
 };
 
-// `directory` is where the command starts; `outputs` are its outputs, absolute.
+// `directory` is where the command starts; `outputs` are its outputs, absolute. A response file's content
+// stands in its place.
 [[nodiscard]] CommandFacts read_command(std::string_view command, const std::string& directory,
                                         const std::vector<std::string>& outputs);
 

@@ -9,55 +9,114 @@ namespace {
 constexpr std::array<std::string_view, 3> kTimes = {"__DATE__", "__TIME__", "__TIMESTAMP__"};
 constexpr std::array<std::string_view, 4> kQuestions = {"__has_include", "__has_embed", "#embed", "# embed"};
 
-// The text with comments blanked. String literals stay: "__DATE__" in one is no macro, but telling them apart
-// from raw strings is not worth a refusal less.
-std::string without_comments(std::string_view text) {
-  std::string result(text);
-  enum class In { code, line, block, string, character } in = In::code;
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    const char c = result[i];
-    const char next = i + 1 < result.size() ? result[i + 1] : '\0';
-    switch (in) {
-      case In::code:
-        if (c == '/' && next == '/') in = In::line;
-        if (c == '/' && next == '*') in = In::block;
-        if (c == '"') in = In::string;
-        if (c == '\'' && (i == 0 || !std::isalnum(static_cast<unsigned char>(result[i - 1]))))
-          in = In::character;
-        if (in == In::line || in == In::block) result[i] = result[i + 1] = ' ';
-        if (in == In::block) ++i;  // "/*/" does not end it
-        break;
-      case In::line:
-        if (c == '\n' && (i == 0 || text[i - 1] != '\\')) {
-          in = In::code;
-        } else if (c != '\n') {
-          result[i] = ' ';
-        }
-        break;
-      case In::block:
-        if (c == '*' && next == '/') {
-          result[i] = result[i + 1] = ' ';
-          ++i;
-          in = In::code;
-        } else if (c != '\n') {
-          result[i] = ' ';
-        }
-        break;
-      case In::string:
-      case In::character:
-        if (c == '\\') {
-          ++i;
-        } else if (c == (in == In::string ? '"' : '\'') || c == '\n') {
-          in = In::code;
-        }
-        break;
+bool is_name_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+
+// Blanks the comments of a text. String literals stay: "__DATE__" in one is no macro, but is worth no effort.
+// What looks like a comment inside one must not blank what follows, though.
+class CommentEraser {
+ public:
+  explicit CommentEraser(std::string_view text) : text_(text) {}
+
+  std::string run() {
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      const char next = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
+      if (c == '/' && next == '/') {
+        blank(end_of_line_comment());
+      } else if (c == '/' && next == '*') {
+        const std::size_t end = text_.find("*/", at_ + 2);
+        blank(end == std::string::npos ? text_.size() : end + 2);
+      } else if (c == '"' || (c == '\'' && !separates_digits())) {
+        at_ = c == '"' && is_raw() ? end_of_raw() : end_of_literal(c);
+      } else {
+        ++at_;
+      }
+    }
+    return std::move(text_);
+  }
+
+ private:
+  void blank(std::size_t end) {
+    for (; at_ < end; ++at_) {
+      if (text_[at_] != '\n') text_[at_] = ' ';
+    }
+  }
+  [[nodiscard]] std::size_t end_of_line_comment() const {
+    std::size_t end = text_.find('\n', at_);
+    while (end != std::string::npos && text_[end - 1] == '\\') end = text_.find('\n', end + 1);
+    return end == std::string::npos ? text_.size() : end;
+  }
+  // The name or number that ends before the quote.
+  [[nodiscard]] std::string_view word_before() const {
+    std::size_t start = at_;
+    while (start > 0 && is_name_character(text_[start - 1])) --start;
+    return std::string_view(text_).substr(start, at_ - start);
+  }
+  [[nodiscard]] bool separates_digits() const {
+    const std::string_view word = word_before();
+    return !word.empty() && word != "L" && word != "u" && word != "U" && word != "u8";
+  }
+  [[nodiscard]] bool is_raw() const {
+    const std::string_view word = word_before();
+    return word == "R" || word == "LR" || word == "uR" || word == "UR" || word == "u8R";
+  }
+  [[nodiscard]] std::size_t end_of_raw() const {
+    const std::size_t open = text_.find('(', at_);
+    if (open == std::string::npos || open - at_ > 17) return end_of_literal('"');
+    const std::string close = ")" + text_.substr(at_ + 1, open - at_ - 1) + "\"";
+    const std::size_t end = text_.find(close, open);
+    return end == std::string::npos ? end_of_literal('"') : end + close.size();
+  }
+  [[nodiscard]] std::size_t end_of_literal(char quote) const {
+    for (std::size_t end = at_ + 1; end < text_.size(); ++end) {
+      if (text_[end] == '\\') {
+        ++end;
+      } else if (text_[end] == quote || text_[end] == '\n') {
+        return end + 1;
+      }
+    }
+    return text_.size();
+  }
+
+  std::string text_;
+  std::size_t at_ = 0;
+};
+
+// Whether a name goes on behind a line's end ("__DA\\\nTE__"), where a search would not find it.
+bool cuts_a_name(std::string_view text) {
+  for (std::size_t at = text.find("\\\n"); at != std::string_view::npos; at = text.find("\\\n", at + 1)) {
+    if (at > 0 && at + 2 < text.size() && is_name_character(text[at - 1]) && is_name_character(text[at + 2]))
+      return true;
+  }
+  return false;
+}
+
+std::string joined(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == '\n') {
+      ++at;
+    } else {
+      result += text[at];
     }
   }
   return result;
 }
 
-bool is_name_character(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+// An assembler's directives that read a file, which no depfile names: .incbin "x", .include "x".
+bool reads_by_assembler(std::string_view text) {
+  for (const std::string_view word : {".incbin", ".include"}) {
+    for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+      std::size_t end = at + word.size();
+      const std::size_t start = end;
+      while (end < text.size() && (text[end] == ' ' || text[end] == '\t' || text[end] == '\\')) ++end;
+      if (end == text.size() || text[end] == '"' || (word == ".incbin" && end > start)) return true;
+    }
+  }
+  return false;
 }
 
 // Calls with the position after each occurrence of the word as a whole.
@@ -107,10 +166,12 @@ void read_question(std::string_view text, std::size_t at, std::size_t end, bool 
 }  // namespace
 
 Traits read_traits(std::string_view text) {
+  if (cuts_a_name(text)) return read_traits(joined(text));
   const auto occurs = [&](std::string_view word) { return text.find(word) != std::string_view::npos; };
   Traits traits;
+  traits.reads_bytes = reads_by_assembler(text);
   if (!std::ranges::any_of(kTimes, occurs) && !std::ranges::any_of(kQuestions, occurs)) return traits;
-  const std::string code = without_comments(text);
+  const std::string code = CommentEraser(text).run();
   for (const std::string_view word : kTimes) {
     each(code, word, [&](std::size_t, std::size_t) { traits.tells_time = true; });
   }
@@ -129,6 +190,7 @@ std::string to_text(const Traits& traits) {
   std::string text;
   if (traits.tells_time) text += "time\n";
   if (traits.asks_computed) text += "computed\n";
+  if (traits.reads_bytes) text += "bytes\n";
   for (const std::string& name : traits.asked) text += "?" + name + "\n";
   return text;
 }
@@ -140,6 +202,7 @@ Traits traits_from(std::string_view text) {
     const std::string_view line = text.substr(0, end);
     if (line == "time") traits.tells_time = true;
     if (line == "computed") traits.asks_computed = true;
+    if (line == "bytes") traits.reads_bytes = true;
     if (line.starts_with('?')) traits.asked.emplace_back(line.substr(1));
     text.remove_prefix(std::min(end + 1, text.size()));
   }

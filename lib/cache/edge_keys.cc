@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "os/file_system.h"
 
 namespace sb::cache {
 namespace {
@@ -15,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFormat = "selfbuild action 1";
-constexpr std::size_t kMostScripts = 200;
+constexpr std::size_t kMostScripts = 500;
+constexpr std::size_t kMostInFolder = 1000;
 
 std::string_view last_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
@@ -40,10 +42,58 @@ bool leaves_inputs_alone(std::string_view program) {
 }
 
 bool is_script(std::string_view path) {
-  for (const std::string_view suffix : {".py", ".pl", ".pm", ".rb", ".lua", ".tcl", ".awk", ".m4"}) {
+  for (const std::string_view suffix : {".py", ".pl", ".pm", ".rb", ".lua", ".tcl", ".awk", ".m4", ".sh",
+                                        ".bash", ".cmake", ".js", ".mjs", ".php"}) {
     if (path.ends_with(suffix)) return true;
   }
   return false;
+}
+
+// The command with its response file in it: "@x.rsp" is what x.rsp will say.
+std::string with_response_file(std::string command, const std::string& name, std::string content) {
+  if (name.empty()) return command;
+  std::ranges::replace(content, '\n', ' ');
+  for (const std::string& word : {"@\"" + name + "\"", "@'" + name + "'", "@" + name}) {
+    if (const std::size_t at = command.find(word); at != std::string::npos)
+      return command.replace(at, word.size(), content);
+  }
+  return command;
+}
+
+// Macros may stand in definitions, too: -DWHEN=__TIME__.
+bool asks_in_flags(std::string_view command) {
+  for (const std::string_view word : {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_embed"}) {
+    if (command.find(word) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+// What -march=native stands for.
+Key processor() {
+  const Result<std::string> text = os::read_file("/proc/cpuinfo");
+  KeyBuilder key;
+  for (const std::string_view name : {"vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part"}) {
+    const std::size_t at = text ? text->find(name) : std::string::npos;
+    if (at != std::string::npos) key.add(std::string_view(*text).substr(at, text->find('\n', at) - at));
+  }
+  return key.finish();
+}
+
+// Every file below a folder, its path added to the folder's name as commands see it; at most so many.
+std::vector<std::string> files_below(const fs::path& real, const std::string& seen, std::size_t most) {
+  std::vector<std::string> files;
+  std::error_code code;
+  for (fs::recursive_directory_iterator it(real, code), end; !code && it != end && files.size() <= most;
+       it.increment(code)) {
+    std::error_code ignored;
+    if (it->path().filename() == ".git" && it.depth() == 0) {
+      it.disable_recursion_pending();
+    } else if (!it->is_directory(ignored)) {
+      files.push_back(seen + it->path().native().substr(real.native().size()));
+    }
+  }
+  std::ranges::sort(files);
+  return files;
 }
 
 // A folder and all above it.
@@ -117,30 +167,37 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
       output_paths.push_back(files_.path(output));
     }
   }
+  const std::string command_line = with_response_file(
+      manifest_.value(id, "command"), manifest_.value(id, "rspfile"), manifest_.value(id, "rspfile_content"));
+  const CommandFacts command = read_command(command_line, places_.build, output_paths);
+  facts.depfile = manifest_.value(id, "depfile");
+  facts.discovers = !facts.depfile.empty();
+  facts.deps_in_log = facts.discovers && !manifest_.value(id, "deps").empty();
+  facts.only_links = std::ranges::all_of(command.programs, leaves_inputs_alone);
+  facts.writes_only_outputs = command.writes_only_outputs;
   facts.refusal = refusal_of(id);
-  if (!facts.refusal.empty()) return facts;
-  const std::string command_line = manifest_.value(id, "command");
-  CommandFacts command = read_command(command_line, places_.build, output_paths);
-  facts.refusal = command.refusal;
-  if (!facts.refusal.empty()) return facts;
+  if (facts.refusal.empty()) facts.refusal = command.refusal;
+  if (facts.refusal.empty() && !command.driver.empty() && asks_in_flags(command_line))
+    facts.refusal = "its flags ask for the time, or for what exists";
+  if (facts.refusal.empty() && command.compiles && !facts.discovers)
+    facts.refusal = "it compiles and does not tell what it reads";
 
+  // Those of an edge that is refused, too: it may write into them.
   std::unordered_set<ninja::NodeId> seen;
   for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs}) {
     for (const ninja::NodeId node : inputs) add_declared(node, facts, seen);
   }
-  facts.depfile = manifest_.value(id, "depfile");
-  facts.discovers = !facts.depfile.empty();
-  facts.deps_in_log = facts.discovers && !manifest_.value(id, "deps").empty();
+  SB_CHECK(add_mentioned(command, facts));
+  if (!facts.refusal.empty()) return facts;
   if (facts.discovers && !facts.deps_in_log) facts.outputs.push_back(file(facts.depfile));
   for (const std::string& side : command.side_outputs) facts.outputs.push_back(files_.number(side));
-  facts.only_links = std::ranges::all_of(command.programs, leaves_inputs_alone);
 
   KeyBuilder action;
   action.add(kFormat).add(places_.source).add(places_.build).add(environment_);
   action.add(manifest_.logged_command(id)).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
-  SB_CHECK(add_mentioned(command, facts));
   SB_CHECK(add_tools(command, facts, action));
-  if (command.driver.empty()) action.add(packages_);
+  if (!facts.only_links || command.driver.empty()) action.add(packages_);
+  if (command.asks_cpu) action.add(processor());
   for (const FileTable::Number output : facts.outputs) action.add(files_.path(output));
   for (const FileTable::Number input : facts.inputs) action.add(files_.path(input));
   facts.action = action.finish();
@@ -190,24 +247,41 @@ Status EdgeKeys::add_mentioned(const CommandFacts& command, EdgeFacts& facts) {
       if (known->type != FileTable::Type::regular) continue;
     }
     add_input(mentioned, facts);
-    if (command.driver.empty() && is_script(path) && places_.in_stage(path)) add_script_folder(path, facts);
+    if (is_script(path) && places_.in_stage(path)) add_script_folder(path, facts);
+  }
+  for (const std::string& path : command.named_to_tools) {
+    if (is_below(places_.source, path) || path == places_.source) {
+      SB_TRY(const FileTable::Known* known, files_.known(files_.number(path)));
+      if (known->type == FileTable::Type::folder) facts.refusal = "it may read all of the source folder";
+    } else if (is_below(path, places_.source) && !is_below(path, places_.build) && path != places_.build) {
+      SB_CHECK(add_folder(path, facts));
+    }
   }
   return {};
 }
 
-// A script imports its neighbours, and nobody declares them.
+// A tool that gets a folder may read all that is in it.
+Status EdgeKeys::add_folder(const std::string& path, EdgeFacts& facts) {
+  SB_TRY(const FileTable::Known* known, files_.known(files_.number(path)));
+  if (known->type != FileTable::Type::folder) return {};
+  const std::vector<std::string> files = files_below(places_.real(path), path, kMostInFolder);
+  if (files.size() > kMostInFolder) facts.refusal = fmt::format("it may read all of {}", path);
+  for (const std::string& each : files) add_input(files_.number(each), facts);
+  return {};
+}
+
+// A script imports its neighbours and what lies below them, and nobody declares them.
 void EdgeKeys::add_script_folder(const std::string& script, EdgeFacts& facts) {
   const std::string folder = script.substr(0, script.rfind('/'));
-  const std::string suffix = script.substr(script.rfind('.'));
-  std::vector<std::string> names;
-  std::error_code code;
-  for (fs::directory_iterator it(places_.real(folder), code), end; !code && it != end; it.increment(code)) {
-    std::string name = it->path().filename().string();
-    if (name.ends_with(suffix)) names.push_back(std::move(name));
+  const auto [known, fresh] = script_folders_.try_emplace(folder);
+  if (fresh) {
+    for (const std::string& path : files_below(places_.real(folder), folder, kMostInFolder)) {
+      if (is_script(path) && !is_below(path, places_.build)) known->second.push_back(files_.number(path));
+    }
   }
-  std::ranges::sort(names);
-  if (names.size() > kMostScripts) names.resize(kMostScripts);
-  for (const std::string& name : names) add_input(files_.number(fmt::format("{}/{}", folder, name)), facts);
+  if (known->second.size() > kMostScripts)
+    facts.refusal = fmt::format("there are too many scripts beside {}", script);
+  for (const FileTable::Number neighbour : known->second) add_input(neighbour, facts);
 }
 
 // A program that the build made loads the libraries that it was linked with.
@@ -219,7 +293,7 @@ void EdgeKeys::add_shared_libraries(ninja::EdgeId id, EdgeFacts& facts,
     pending.pop_back();
     if (!seen.insert(next).second) continue;
     const ninja::Edge edge = manifest_.edge(next);
-    for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs}) {
+    for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs, edge.order_only_inputs}) {
       for (const ninja::NodeId node : inputs) {
         if (!is_shared_library(manifest_.path(node))) continue;
         add_input(file(manifest_.path(node)), facts);
@@ -236,12 +310,9 @@ Status EdgeKeys::add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBui
   for (const std::string& program : command.programs) {
     const bool driver = program == command.driver;
     if (const std::string path = tools_.locate(program); !path.empty() && places_.in_stage(path)) {
-      const FileTable::Number made = files_.number(path);
-      add_input(made, facts);
+      add_input(files_.number(path), facts);
+      if (is_script(path)) add_script_folder(path, facts);
       if (driver) facts.refusal = "its compiler is built by the project";
-      std::unordered_set<ninja::EdgeId> seen;
-      if (const ninja::EdgeId maker = producer(made); maker != ninja::kNoEdge)
-        add_shared_libraries(maker, facts, seen);
       continue;
     }
     const Result<const Tool*> tool =
@@ -255,6 +326,14 @@ Status EdgeKeys::add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBui
     if (!driver) continue;
     include_dirs = (*tool)->include_dirs;
     library_dirs = (*tool)->library_dirs;
+  }
+  if (!facts.only_links) {
+    // Whatever it was given may be a program that it runs.
+    std::unordered_set<ninja::EdgeId> seen;
+    for (const FileTable::Number input : std::vector(facts.inputs)) {
+      if (const ninja::EdgeId maker = producer(input); maker != ninja::kNoEdge)
+        add_shared_libraries(maker, facts, seen);
+    }
   }
   if (!command.driver.empty() && !facts.discovers)
     SB_CHECK(add_libraries(command, library_dirs, facts, action));
@@ -291,15 +370,20 @@ Status EdgeKeys::add_libraries(const CommandFacts& command, const std::vector<st
 std::size_t EdgeKeys::search_of(const CommandFacts& command, const std::vector<std::string>& host_dirs) {
   std::vector<std::string> folders = command.include_dirs;
   folders.insert(folders.end(), host_dirs.begin(), host_dirs.end());
-  const std::string name = join(folders, "\n");
+  // Where a tool that is no compiler searches, nobody says.
+  const bool anywhere = command.driver.empty() || listing_.links_folders();
+  const std::string name = join(folders, "\n") + (anywhere ? "\nanywhere" : "");
   const auto [known, fresh] = search_numbers_.emplace(name, searches_.size());
   if (fresh) {
     Search search;
     search.folders = std::move(folders);
+    search.anywhere = anywhere;
+    add_with_ancestors(search.of_stage, places_.build);  // -include starts there
     for (const std::string& folder : search.folders) {
       const bool stage = places_.in_stage(folder) || folder == places_.source || folder == places_.build;
       if (stage) add_with_ancestors(search.of_stage, folder);
-      if (!stage && std::ranges::find(search.of_host, folder) == search.of_host.end())
+      // One of the stage may be a symlink out of it.
+      if ((!stage || listing_.links_folders()) && std::ranges::find(search.of_host, folder) == search.of_host.end())
         search.of_host.push_back(folder);
     }
     searches_.push_back(std::move(search));
@@ -331,6 +415,9 @@ Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
       SB_TRY(const Traits* traits, files_.traits(input));
       if (traits->tells_time)
         return Named{.key = {}, .refusal = fmt::format("{} uses __DATE__ or __TIME__", files_.path(input))};
+      if (traits->reads_bytes)
+        return Named{.key = {},
+                     .refusal = fmt::format("{} lets the assembler read a file", files_.path(input))};
       SB_TRY(const Surroundings* around, surroundings(search, input, found));
       key.add(around->key);
       if (!around->beside.empty()) with_rivals.push_back(around);
@@ -371,7 +458,7 @@ void EdgeKeys::add_rivals(const Search& search, std::string_view path, std::stri
     while (!other.empty() && last_name(mine) == last_name(other)) {
       mine = mine.substr(0, mine.rfind('/') == std::string_view::npos ? 0 : mine.rfind('/'));
       other = other.substr(0, other.rfind('/'));
-      if (!counted && search.of_stage.contains(std::string(other))) {
+      if (!counted && (search.anywhere || search.of_stage.contains(std::string(other)))) {
         key.add(rival);
         counted = true;
       }
@@ -403,18 +490,20 @@ Result<const EdgeKeys::Surroundings*> EdgeKeys::surroundings(Search& search, Fil
     // Whether a file of that name is there; the text stands for a path of its own.
     add_rivals(search, name, name, key, around);
     for (const std::string& folder : search.of_host) key.add(std::uint64_t{host_has(folder, name)});
+    if (name.starts_with('/')) key.add(std::uint64_t{host_has("", name.substr(1))});
   }
   if (traits->asks_computed) {
     if (!search.host_names) {
       KeyBuilder names;
       for (const std::string& folder : search.of_host) {
-        std::vector<std::string> sorted(names_in(folder).begin(), names_in(folder).end());
-        std::ranges::sort(sorted);
-        for (const std::string& name : sorted) names.add(name);
+        // What packages bring changes with them.
+        const bool packaged = folder == "/usr/include" || is_below(folder, "/usr");
+        const std::size_t most = packaged ? 0 : kMostInFolder;
+        for (const std::string& name : files_below(places_.real(folder), folder, most)) names.add(name);
       }
       search.host_names = names.finish();
     }
-    key.add(listing_.whole()).add(*search.host_names);
+    key.add(listing_.whole()).add(*search.host_names).add(packages_);
   }
   around.key = key.finish();
   return &memo.emplace(file, std::move(around)).first->second;
@@ -431,7 +520,9 @@ const std::unordered_set<std::string>& EdgeKeys::names_in(const std::string& fol
 
 bool EdgeKeys::host_has(const std::string& folder, std::string_view name) {
   // The first part of the name says no for nearly all.
-  if (!names_in(folder).contains(std::string(name.substr(0, name.find('/'))))) return false;
+  if (!name.starts_with('.') && !folder.empty() &&
+      !names_in(folder).contains(std::string(name.substr(0, name.find('/')))))
+    return false;
   struct stat info{};
   return ::stat(places_.real(fmt::format("{}/{}", folder, name)).c_str(), &info) == 0;
 }

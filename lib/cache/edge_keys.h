@@ -34,6 +34,7 @@ struct EdgeFacts {
   std::vector<FileTable::Number> inputs;   // declared or mentioned, phony ones resolved, each once
   std::size_t search = 0;                  // which folders its includes are searched in
   bool only_links = false;                 // its programs never write into their inputs
+  bool writes_only_outputs = false;        // … nor make files that nobody declares
 };
 
 class EdgeKeys {
@@ -72,11 +73,13 @@ class EdgeKeys {
     std::unordered_map<FileTable::Number, Surroundings> named;  // of files that the command names
     std::unordered_map<FileTable::Number, Surroundings> found;  // of files that a search found
     std::optional<Key> host_names;
+    bool anywhere = false;  // it may look into any folder of the stage
   };
   [[nodiscard]] std::string refusal_of(ninja::EdgeId edge) const;
   void add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered_set<ninja::NodeId>& seen);
   void add_input(FileTable::Number file, EdgeFacts& facts);
   [[nodiscard]] Status add_mentioned(const CommandFacts& command, EdgeFacts& facts);
+  [[nodiscard]] Status add_folder(const std::string& path, EdgeFacts& facts);
   void add_script_folder(const std::string& script, EdgeFacts& facts);
   void add_shared_libraries(ninja::EdgeId edge, EdgeFacts& facts, std::unordered_set<ninja::EdgeId>& seen);
   [[nodiscard]] Status add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBuilder& action);
@@ -100,6 +103,7 @@ class EdgeKeys {
   std::unordered_map<FileTable::Number, ninja::EdgeId> producers_;
   std::vector<std::uint32_t> stamps_;  // by file: the call of facts() that took it as an input
   std::uint32_t stamp_ = 0;
+  std::unordered_map<std::string, std::vector<FileTable::Number>> script_folders_;
   std::vector<Search> searches_;
   std::unordered_map<std::string, std::size_t> search_numbers_;
   std::unordered_map<std::string, std::unordered_set<std::string>> host_folders_;

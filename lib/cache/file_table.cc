@@ -51,12 +51,14 @@ Result<std::string> read_whole(int fd, std::size_t expected) {
   return bytes;
 }
 
+// Not programs, archives and precompiled headers (GCC's, Clang's), which name every macro there is: what they
+// were made from was read when they were made.
 bool is_text(std::string_view bytes) {
-  return static_cast<std::int64_t>(bytes.size()) <= kLargestText &&
-         !bytes.starts_with(
-             "\x7f"
-             "ELF") &&
-         !bytes.starts_with("!<arch>");
+  if (static_cast<std::int64_t>(bytes.size()) > kLargestText) return false;
+  for (const std::string_view magic : {"\x7f" "ELF", "!<arch>", "gpch", "CPCH"}) {
+    if (bytes.starts_with(magic)) return false;
+  }
+  return true;
 }
 
 }  // namespace

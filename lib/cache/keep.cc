@@ -1,6 +1,7 @@
 // The half of BuildCache after Ninja: what it made goes into the store.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@ class Keeper {
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict != Verdict::hit) note_outputs(edge);
     }
+    SB_CHECK(find_stray());
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::hit || !ran(edge)) continue;
       SB_TRY(std::string refusal, keep(edge, printed));
@@ -57,6 +59,31 @@ class Keeper {
     std::vector<std::string> discovered;
     ActionResult result;
   };
+
+  // A file that no edge declares would be missing when its maker comes from the cache. Who made it is not
+  // known: one of those that run more than compilers.
+  Status find_stray() {
+    std::unordered_set<std::string> declared;
+    bool possible = false;
+    for (const PlannedEdge& edge : state_.edges) {
+      for (const FileTable::Number output : edge.facts.outputs) declared.insert(state_.files.path(output));
+      for (const char* variable : {"depfile", "rspfile"}) {
+        const std::string path = state_.manifest.value(edge.id, variable);
+        if (!path.empty()) declared.insert(state_.request.places.absolute(path));
+      }
+      possible = possible || (edge.verdict != Verdict::hit && !edge.facts.writes_only_outputs && ran(edge));
+    }
+    if (!possible) return {};
+    SB_TRY(const StageListing now, StageListing::make(state_.request.places));
+    now.each([&](const std::string& path) {
+      const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+      const bool of_ninja = name.starts_with(".ninja_") && path.size() == state_.request.places.build.size() + 1 + name.size();
+      const bool compiled_script = name.ends_with(".pyc");  // as good as its source
+      if (of_ninja || compiled_script || state_.listing.had(path) || declared.contains(path)) return;
+      if (stray_.empty() || path < stray_) stray_ = path;
+    });
+    return {};
+  }
 
   // When each output last changed, before keeping it changes that (a link is a change of the inode).
   void note_outputs(const PlannedEdge& edge) {
@@ -88,6 +115,10 @@ class Keeper {
   Result<std::string> keep(const PlannedEdge& edge,
                            const std::function<std::string(std::string_view)>& printed) {
     if (!edge.facts.refusal.empty()) return edge.facts.refusal;
+    if (!stray_.empty() && !edge.facts.writes_only_outputs)
+      return fmt::format("it may have made {}, which no edge declares", stray_);
+    if (std::string rewritten = rewritten_output(edge); !rewritten.empty())
+      return fmt::format("{} was changed after it was made", rewritten);
     Row row{.edge = &edge, .key = {}, .discovered = {}, .result = {}};
     if (edge.facts.discovers) {
       SB_TRY(std::string missing, read_discovered(edge, row.discovered));
@@ -104,7 +135,7 @@ class Keeper {
     }
     for (const std::vector<FileTable::Number>* inputs : {&edge.facts.inputs, &std::as_const(discovered)}) {
       for (const FileTable::Number input : *inputs) {
-        if (changed_at(input) > finished)
+        if (const std::int64_t changed = changed_at(input); changed == INT64_MAX || changed > finished)
           return fmt::format("{} changed after it was read", state_.files.path(input));
       }
     }
@@ -117,6 +148,23 @@ class Keeper {
     rows_.push_back(std::move(row));
     ++kept_.results;
     return std::string();
+  }
+
+  // Ninja notes the time of the newest output when an edge ends.
+  std::string rewritten_output(const PlannedEdge& edge) {
+    const ninja::Edge graph = state_.manifest.edge(edge.id);
+    for (const auto outputs : {graph.explicit_outputs, graph.implicit_outputs}) {
+      for (const ninja::NodeId node : outputs) {
+        const auto entry = log_.entries.find(std::string(state_.manifest.path(node)));
+        struct stat info{};
+        if (entry == log_.entries.end() ||
+            ::stat(real(state_.keys.file(state_.manifest.path(node))).c_str(), &info) != 0)
+          continue;
+        if (std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec > entry->second.mtime_ns)
+          return std::string(state_.manifest.path(node));
+      }
+    }
+    return {};
   }
 
   Result<std::string> read_discovered(const PlannedEdge& edge, std::vector<std::string>& paths) {
@@ -145,10 +193,15 @@ class Keeper {
     std::int64_t changed = 0;
     struct stat info{};
     const PlannedEdge* maker = state_.made_by(input);
-    const bool placed = maker != nullptr && maker->verdict == Verdict::hit;
-    if (!placed && state_.request.places.in_stage(state_.files.path(input)) &&
-        ::lstat(real(input).c_str(), &info) == 0)
-      changed = changed_ns(info);
+    if (maker != nullptr && maker->verdict == Verdict::hit) {
+      const auto placed = state_.placed.find(input);
+      if (placed == state_.placed.end() || ::lstat(real(input).c_str(), &info) != 0 ||
+          state_text(info) != placed->second)
+        changed = INT64_MAX;
+    } else if (state_.request.places.in_stage(state_.files.path(input)) &&
+               ::stat(real(input).c_str(), &info) == 0 && changed_ns(info) >= state_.began_ns) {
+      changed = INT64_MAX;  // a source, while Ninja ran: some edges read it before, and some after
+    }
     changed_.emplace(input, changed);
     return changed;
   }
@@ -229,6 +282,7 @@ class Keeper {
   ninja::DepsLog deps_;
   std::unordered_map<FileTable::Number, std::int64_t> changed_;
   std::vector<Row> rows_;
+  std::string stray_;  // the first file that no edge declares
   Kept kept_;
 };
 

@@ -52,6 +52,9 @@ Result<StageListing> StageListing::make(const Places& places) {
         std::error_code ignored;
         const std::string target = std::filesystem::read_symlink(places.real(path), ignored).string();
         mix(listing.links_, KeyBuilder().add(path).add(target).finish());
+        struct stat info{};
+        const bool leads_to_file = ::stat(places.real(path).c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
+        listing.links_folders_ = listing.links_folders_ || !leads_to_file;
       }
       if (type == DT_DIR) {
         pending.push_back(std::move(path));

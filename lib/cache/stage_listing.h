@@ -25,15 +25,25 @@ class StageListing {
   [[nodiscard]] const std::vector<std::string>& of_name(std::string_view name) const;
   // Depends on every symlink of the source folder: one to a folder gives all files in it new paths.
   [[nodiscard]] Key links() const { return links_; }
+  // Whether one may lead to a folder: the files in it have more names than are listed.
+  [[nodiscard]] bool links_folders() const { return links_folders_; }
   // Of all paths.
   [[nodiscard]] Key whole() const { return whole_; }
   [[nodiscard]] bool had(std::string_view seen) const;
+  // Every path, in no order.
+  template <typename Visit>
+  void each(const Visit& visit) const {
+    for (const auto& [name, paths] : by_name_) {
+      for (const std::string& path : paths) visit(path);
+    }
+  }
 
  private:
   std::unordered_map<std::string, std::vector<std::string>> by_name_;
   std::unordered_map<Key, bool> paths_;
   Key whole_;
   Key links_;
+  bool links_folders_ = false;
 };
 
 }  // namespace sb::cache

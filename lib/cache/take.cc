@@ -241,7 +241,14 @@ Result<Taken> BuildCache::take() {
   SB_CHECK(state.store.end_writing());
   SB_CHECK(noted);
   state.publish_verdicts();
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);  // what the kernel stamps files with
+  state.began_ns = nanoseconds(now);
   return taken;
+}
+
+std::string state_text(const struct stat& info) {
+  return fmt::format("{} {} {}", info.st_ino, info.st_size, nanoseconds(info.st_mtim));
 }
 
 Result<bool> place_hits(BuildCache::State& state) {
@@ -279,8 +286,10 @@ Status write_logs(BuildCache::State& state) {
     std::int64_t newest = edge.newest_input_ns;
     for (const Output& output : edge.result.outputs) {
       struct stat info{};
-      if (::lstat(state.request.places.real(state.request.places.absolute(output.path)).c_str(), &info) == 0)
-        newest = std::max(newest, nanoseconds(info.st_mtim));
+      if (::lstat(state.request.places.real(state.request.places.absolute(output.path)).c_str(), &info) != 0)
+        continue;
+      newest = std::max(newest, nanoseconds(info.st_mtim));
+      state.placed.insert_or_assign(state.keys.file(output.path), state_text(info));
     }
     const ninja::LogEntry entry{.start_ms = 0,
                                 .end_ms = static_cast<std::int32_t>(edge.result.took_ms),
