@@ -21,7 +21,9 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
     SB_TRY(subject.project, project::parse_project_file(manifest, std::string(project::kFileName)));
   }
   staging::StagePool pool(home->stages(subject.project.name), update::kSlots);
+  const auto start = std::chrono::steady_clock::now();
   SB_TRY(staging::Stage stage, pool.acquire(subject.repository, subject.source));
+  const auto staged = std::chrono::steady_clock::now() - start;
   for (const std::string& note : stage.moved().notes) Console::say(note);
   // Beside the stage, and made anew by each run: a build by hand is no attempt that history keeps.
   std::filesystem::path log = stage.build().parent_path() / "build.log";
@@ -47,6 +49,7 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
   return Workpiece{.subject = std::move(subject),
                    .stage = std::move(stage),
                    .report = std::move(*report),
+                   .stage_time = std::chrono::duration_cast<std::chrono::milliseconds>(staged),
                    .log = std::move(log)};
 }
 
