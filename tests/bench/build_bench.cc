@@ -113,24 +113,31 @@ class Peers {
     const double ninja = timed({"ninja", "-C", build.string()}, folder_, environment).ms;
     return {.end_to_end = checkout + configure + ninja, .build_step = ninja};
   }
-  void remove(const std::string& place) const {
-    fs::remove_all(folder_ / place);
+  void remove(const std::string& place) {
+    throw_away(folder_ / place);
     (void)host_.git({"worktree", "prune"});
+  }
+  // Out of the way, until all is measured: ext4 makes new files slowly while it remembers many that were just
+  // deleted.
+  void throw_away(const fs::path& path) {
+    const fs::path bin = folder_ / "thrown-away";
+    fs::create_directories(bin);
+    fs::rename(path, bin / fmt::format("{}", thrown_away_++));
   }
 
   [[nodiscard]] double no_op(const std::string& place) const {
     return timed({"ninja", "-C", (folder_ / place / "build").string()}, folder_, host_.environment).ms;
   }
-  [[nodiscard]] Times copy(const std::string& place) const {
+  [[nodiscard]] Times copy(const std::string& place) {
     const double took = timed({"cp", "-a", (folder_ / place).string(), (folder_ / "copy").string()}, folder_,
                               host_.environment)
                             .ms;
-    fs::remove_all(folder_ / "copy");
+    throw_away(folder_ / "copy");
     return {.end_to_end = took, .build_step = took};
   }
 
   // "40 of 40 compilations hit": a peer that misses is no peer.
-  void check_ccache_hits(const std::string& place) const {
+  void check_ccache_hits(const std::string& place) {
     (void)tests::run_program({"ccache", "--zero-stats"}, folder_, ccache_.environment);
     (void)fresh_stage(ccache_, place, true);
     remove(place);
@@ -170,6 +177,7 @@ class Peers {
   Launcher ccache_;
   Launcher sccache_;
   std::optional<tests::Background> server_;
+  int thrown_away_ = 0;
 };
 
 // `selfbuild build`, as a user calls it.
@@ -227,7 +235,7 @@ class Table {
 void measure(const Package& package, const fs::path& fetched, int rounds, Records& records, Table& table) {
   const Installation host;
   import(package, fetched, host);
-  const Peers peers(host, package);
+  Peers peers(host, package);
   fmt::print(stderr, "{}: clean builds, without a cache and into each\n", package.name);
   const Times clean = peers.fresh_stage({}, "clean");
   (void)peers.fresh_stage(peers.ccache(), "ccache-first");
@@ -251,7 +259,7 @@ void measure(const Package& package, const fs::path& fetched, int rounds, Record
     peers.remove(place);
     sccache.add(peers.fresh_stage(peers.sccache(), "sccache-place"));
     peers.remove("sccache-place");
-    fs::remove_all(host.home().cache() / "stages");
+    peers.throw_away(host.home().cache() / "stages");
     ours.build(host);
     held.build(host);
     copy.add(peers.copy("clean"));
