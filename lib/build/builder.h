@@ -70,6 +70,7 @@ struct BuildReport {
   std::string cache_note;              // why the cache was not used, or not fully
   std::chrono::milliseconds configure_time{0};
   std::chrono::milliseconds cache_time{0};  // finding, placing and keeping outputs
+  std::chrono::milliseconds keep_time{0};   // of that: keeping
   std::chrono::milliseconds ninja_time{0};
   std::string compiler;  // "GNU 12.2.0"
   std::string options;   // JSON object: build type, flags, preset and options as given

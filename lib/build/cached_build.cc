@@ -66,7 +66,8 @@ class CachedBuild {
     start = steady_clock::now();
     // Also of a build that failed: what went well need not run again.
     keep(outputs, ninja ? &*ninja : nullptr);
-    report_.cache_time += since(start);
+    report_.keep_time = since(start);
+    report_.cache_time += report_.keep_time;
     if (!ninja) return fail(ninja.error());
     report_.edges_run = ninja->edges_run;
     report_.warnings.insert(report_.warnings.end(), ninja->warnings.begin(), ninja->warnings.end());

@@ -67,6 +67,18 @@ class ActionStore {
   [[nodiscard]] static Result<ActionStore> open(const std::filesystem::path& file);
 
   // Everything between is one transaction: hundreds of rows cost one lock.
+  // What is read until the end of the scope is read in one go: without it SQLite locks and unlocks its files
+  // for every question. Not nested, and nothing is written meanwhile.
+  class Reading {
+   public:
+    explicit Reading(ActionStore& store) : store_(store) { (void)store_.database_.execute("BEGIN"); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() { (void)store_.database_.execute("COMMIT"); }
+
+   private:
+    ActionStore& store_;
+  };
   [[nodiscard]] Status begin_writing();
   [[nodiscard]] Status end_writing();
 

@@ -155,6 +155,7 @@ Result<Key> ConfiguredFolder::result_key(const Key& action, FileTable& files,
 Result<std::optional<std::string>> ConfiguredFolder::take() {
   FileTable files(request_.places, store_);
   Toolbox tools = toolbox(files);
+  const ActionStore::Reading reading(store_);
   SB_TRY(const Key configure, action(tools));
   SB_TRY(const std::vector<ActionStore::ListId> lists, store_.lists_of(configure));
   why_ = lists.empty() ? "first time" : "an input of CMake changed";

@@ -178,6 +178,7 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
   }
   SB_CHECK(check_ninja(*state));
   make_build_files_young(*state);
+  const ActionStore::Reading reading(store);
   SB_TRY(const std::vector<ninja::EdgeId> needed, state->manifest.needed(state->request.targets));
   for (const ninja::EdgeId id : needed) {
     if (state->manifest.edge(id).is_phony()) continue;
@@ -212,7 +213,10 @@ Status BuildCache::look() {
 Result<Taken> BuildCache::take() {
   State& state = *state_;
   for (int attempt = 1;; ++attempt) {
-    SB_CHECK(decide(state));
+    {
+      const ActionStore::Reading reading(state.store);
+      SB_CHECK(decide(state));
+    }
     SB_TRY(const bool placed, place_hits(state));
     if (placed) break;
     if (attempt == kMostAttempts)

@@ -100,6 +100,7 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
 }
 
 Status make_folders(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0777) == 0) return {};  // the usual case: only the last one is missing
   std::error_code code;
   fs::create_directories(path, code);
   if (code) return fail(errno_error(fmt::format("cannot create folder {}", path.string()), code.value()));

@@ -125,11 +125,17 @@ Result<struct stat> TreeWriter::put(int folder, const std::string& temporary, co
 }
 
 Result<struct stat> TreeWriter::write_file(const std::string& path, std::string_view bytes, bool executable) {
-  SB_TRY(const UniqueFd folder, folder_for_writing(divide(path).first));
-  const std::string temporary = temporary_name();
-  ::unlinkat(folder.get(), temporary.c_str(), 0);  // of an earlier process with our pid
-  const UniqueFd file(
-      ::openat(folder.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const auto [above, name] = divide(path);
+  SB_TRY(const UniqueFd folder, folder_for_writing(above));
+  constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  // Where nothing is, nothing is replaced: most files of a new stage.
+  UniqueFd file(::openat(folder.get(), name.c_str(), kNew, 0600));
+  const bool is_new = file.valid();
+  const std::string temporary = is_new ? name : temporary_name();
+  if (!is_new) {
+    ::unlinkat(folder.get(), temporary.c_str(), 0);  // of an earlier process with our pid
+    file = UniqueFd(::openat(folder.get(), temporary.c_str(), kNew, 0600));
+  }
   if (!file) return cannot("create", path);
   Status written = write_all(file.get(), bytes);
   constexpr timespec kOld = {.tv_sec = os::kSourceTimeNs / 1'000'000'000, .tv_nsec = 0};
@@ -137,10 +143,13 @@ Result<struct stat> TreeWriter::write_file(const std::string& path, std::string_
   if (written && ::futimens(file.get(), kTimes) != 0) written = cannot("set the time of", path);
   if (written && ::fchmod(file.get(), executable ? 0755 : 0644) != 0)
     written = cannot("set the mode of", path);
+  struct stat info{};
+  if (written && is_new && ::fstat(file.get(), &info) != 0) written = cannot("look at", path);
   if (!written) {
     ::unlinkat(folder.get(), temporary.c_str(), 0);
     return fail(std::move(written.error()).doing(fmt::format("writing {} into the stage", printable(path))));
   }
+  if (is_new) return info;
   return put(folder.get(), temporary, path);
 }
 

@@ -21,7 +21,9 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
     SB_TRY(subject.project, project::parse_project_file(manifest, std::string(project::kFileName)));
   }
   staging::StagePool pool(home->stages(subject.project.name), update::kSlots);
+  const auto start = std::chrono::steady_clock::now();
   SB_TRY(staging::Stage stage, pool.acquire(subject.repository, subject.source));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
   for (const std::string& note : stage.moved().notes) Console::say(note);
   // Beside the stage, and made anew by each run: a build by hand is no attempt that history keeps.
   std::filesystem::path log = stage.build().parent_path() / "build.log";
@@ -38,7 +40,10 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
                               .cache = home->build_cache(),
                               // A patch that nobody has accepted: its results are for this build alone.
                               .cache_owner = patch.empty() ? 0 : -program.clock().unix_ms()};
-  return Staged{.subject = std::move(subject), .stage = std::move(stage), .request = std::move(request)};
+  return Staged{.subject = std::move(subject),
+                .stage = std::move(stage),
+                .stage_time = took,
+                .request = std::move(request)};
 }
 
 Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
@@ -56,6 +61,7 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
   return Workpiece{.subject = std::move(staged.subject),
                    .stage = std::move(staged.stage),
                    .report = std::move(*report),
+                   .stage_time = staged.stage_time,
                    .log = log};
 }
 

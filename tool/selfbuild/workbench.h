@@ -2,6 +2,8 @@
 // version, nothing swapped.
 #pragma once
 
+#include <chrono>
+
 #include "build/builder.h"
 #include "tool/selfbuild/command.h"
 #include "tool/selfbuild/submit.h"
@@ -12,6 +14,7 @@ struct Workpiece {
   Subject subject;
   staging::Stage stage;
   build::BuildReport report;
+  std::chrono::milliseconds stage_time;
   std::filesystem::path log;
 };
 
@@ -19,6 +22,7 @@ struct Workpiece {
 struct Staged {
   Subject subject;
   staging::Stage stage;
+  std::chrono::milliseconds stage_time{0};
   build::BuildRequest request;
 };
 [[nodiscard]] Result<Staged> stage_revision(Program& program, const std::string& revision,
