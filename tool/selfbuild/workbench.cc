@@ -35,7 +35,8 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
                                     .envelope = subject.project.build.envelope,
                                     .log = log,
                                     .view = build::stage_view(stage.folder()),
-                                    .cache = home->build_cache()};
+                                    .cache = home->build_cache(),
+                                    .remote = subject.project.build.cache};
   build::ProgressLine line(stderr, program.console().err_is_terminal, program.console().columns);
   Result<build::BuildReport> report =
       build::build(request, [&](const build::Progress& progress) { line.update(progress); });
