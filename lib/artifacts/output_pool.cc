@@ -121,6 +121,25 @@ Result<PooledId> OutputPool::put(const fs::path& file, Sharing sharing) const {
   return id;
 }
 
+Status OutputPool::put_bytes(const PooledId& id, std::string_view bytes) const {
+  const PooledId found{.digest = key_of(bytes), .size = bytes.size()};
+  if (found != id) return fail(not_this(id, found));
+  if (find(id)) return {};
+  const fs::path object = path_of(id);
+  SB_CHECK(os::make_folders(object.parent_path()));
+  const fs::path incoming = temporary();
+  ::unlink(incoming.c_str());  // of an earlier process with our pid
+  Status written = [&]() -> Status {
+    const UniqueFd file(::open(incoming.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kSharedMode));
+    if (!file) return fail(errno_error(fmt::format("cannot create {}", incoming.string())));
+    SB_CHECK(write_all(file.get(), bytes));
+    if (::rename(incoming.c_str(), object.c_str()) == 0) return {};
+    return fail(errno_error(fmt::format("cannot keep {}", object.string())));
+  }();
+  if (!written) ::unlink(incoming.c_str());
+  return written;
+}
+
 Status OutputPool::place(const PooledId& id, const fs::path& to, Sharing sharing, unsigned mode,
                          std::int64_t mtime_ns) const {
   const fs::path object = path_of(id);

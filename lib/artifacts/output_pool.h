@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <sys/stat.h>
 
@@ -35,6 +36,8 @@ class OutputPool {
   // loses its write permission; a file system that cannot link gets a copy. refused for anything but a
   // regular file.
   [[nodiscard]] Result<PooledId> put(const std::filesystem::path& file, Sharing sharing) const;
+  // Keeps bytes that came from elsewhere, when they are those of `id`; corrupt when not.
+  [[nodiscard]] Status put_bytes(const PooledId& id, std::string_view bytes) const;
 
   // Makes `to`, which must not exist, hold the object. A copy gets `mode` and `mtime`; so does a link's
   // content never: it keeps those of the object. not_found; corrupt when the bytes are others, which are then

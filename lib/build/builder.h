@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cache/remote_settings.h"
 #include "sandbox/envelope.h"
 #include "sandbox/view.h"
 
@@ -35,6 +36,7 @@ struct BuildRequest {
   // folder holds.
   std::filesystem::path cache;
   std::int64_t cache_owner = 0;  // the cycle that builds an untrusted change: nobody else gets its results
+  cache::RemoteSettings remote;  // what other machines built; its secret is read by us, and no command sees it
 };
 
 // The view for a stage whose source and build lie in `folder`: the same path in every stage, on every
@@ -86,7 +88,7 @@ struct BuildReport {
                                         const std::stop_token& stop = {});
 
 // The verdict on a cycle whose results nobody else got so far: kept, they are everybody's; else they are
-// gone. May be repeated. `cache` as in BuildRequest.
+// gone; where they were built with a remote, it gets them now. May be repeated. `cache` as in BuildRequest.
 [[nodiscard]] Status settle(const std::filesystem::path& cache, std::int64_t owner, bool kept);
 
 }  // namespace sb::build

@@ -13,6 +13,7 @@
 #include "build/ninja.h"
 #include "cache/build_cache.h"
 #include "cache/configured_folder.h"
+#include "cache/remote_tier.h"
 #include "os/file_system.h"
 
 namespace sb::build {
@@ -37,7 +38,9 @@ class CachedBuild {
         pool_(request.cache / "outputs"),
         places_{.source = tools.seen(request.source).string(),
                 .build = tools.seen(request.build).string(),
-                .view = request.view} {}
+                .view = request.view} {
+    if (!request.remote.url.empty()) remote_.emplace(request.remote, request.cache, pool_, unix_ms());
+  }
 
   Result<std::vector<cache::EdgeVerdict>> explain() {
     SB_CHECK(begin());
@@ -49,8 +52,7 @@ class CachedBuild {
   Result<BuildReport> run() {
     SB_CHECK(begin());
     if (!request_.view)
-      report_.cache_note =
-          "every stage finds only its own results: " + one_line(sandbox::view_mechanism().error());
+      add_note("every stage finds only its own results: " + one_line(sandbox::view_mechanism().error()));
     auto start = steady_clock::now();
     SB_TRY(cache::BuildCache outputs, cache::BuildCache::open(store_, pool_, cache_request()));
     SB_TRY(const cache::Taken taken, outputs.take());
@@ -66,6 +68,7 @@ class CachedBuild {
     start = steady_clock::now();
     // Also of a build that failed: what went well need not run again.
     keep(outputs, ninja ? &*ninja : nullptr);
+    if (remote_) add_note(remote_->use().note);
     report_.keep_time = since(start);
     report_.cache_time += report_.keep_time;
     if (!ninja) return fail(ninja.error());
@@ -109,7 +112,13 @@ class CachedBuild {
             .environment = with({std::string(kNinjaStatus)}),
             .owner = request_.cache_owner,
             .ask = ask(),
-            .now_ms = unix_ms()};
+            .now_ms = unix_ms(),
+            .remote = remote_ ? &*remote_ : nullptr};
+  }
+
+  void add_note(const std::string& note) {
+    if (!report_.cache_note.empty() && !note.empty()) report_.cache_note += "; ";
+    report_.cache_note += note;
   }
 
   Status configure() {
@@ -183,7 +192,7 @@ class CachedBuild {
     };
     // The build is good without: the next one is slower.
     if (const auto kept = outputs.keep(printed); !kept)
-      report_.cache_note = "not kept: " + one_line(kept.error());
+      add_note("not kept: " + one_line(kept.error()));
   }
 
   const BuildRequest& request_;
@@ -192,6 +201,7 @@ class CachedBuild {
   cache::ActionStore store_;
   artifacts::OutputPool pool_;
   cache::Places places_;
+  std::optional<cache::RemoteTier> remote_;
   BuildReport report_;
 };
 
@@ -214,7 +224,10 @@ Status settle(const std::filesystem::path& cache, std::int64_t owner, bool kept)
   std::error_code code;
   if (!std::filesystem::exists(cache / "actions.db", code)) return {};
   SB_TRY(cache::ActionStore store, cache::ActionStore::open(cache / "actions.db"));
-  return kept ? store.trust(owner) : store.distrust(owner);
+  SB_CHECK(kept ? store.trust(owner) : store.distrust(owner));
+  // What does not arrive there is built again by whoever needs it.
+  (void)cache::settle_remote(cache, artifacts::OutputPool(cache / "outputs"), owner, kept, unix_ms());
+  return {};
 }
 
 }  // namespace sb::build

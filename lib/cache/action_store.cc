@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cache/schema.h"
+#include "cache/wire.h"
 #include "os/file_system.h"
 
 namespace sb::cache {
@@ -15,52 +16,7 @@ constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions}};
 
-// The outputs of a result as one blob: a count, then for each kind, flags, digest, size, path and link text.
-void put_number(std::string& to, std::uint64_t number) {
-  while (number >= 0x80U) {
-    to += static_cast<char>(number | 0x80U);
-    number >>= 7U;
-  }
-  to += static_cast<char>(number);
-}
-
-void put_text(std::string& to, std::string_view text) {
-  put_number(to, text.size());
-  to += text;
-}
-
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
-  std::uint64_t number() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (bytes_.empty()) break;
-      const auto byte = static_cast<unsigned char>(bytes_.front());
-      bytes_.remove_prefix(1);
-      value |= std::uint64_t{byte & 0x7FU} << shift;
-      if (byte < 0x80U) return value;
-    }
-    ok_ = false;
-    return 0;
-  }
-  std::string_view text(std::uint64_t size) {
-    if (size > bytes_.size()) {
-      ok_ = false;
-      return {};
-    }
-    const std::string_view found = bytes_.substr(0, size);
-    bytes_.remove_prefix(size);
-    return found;
-  }
-  [[nodiscard]] bool ok() const { return ok_; }
-  [[nodiscard]] bool at_end() const { return bytes_.empty(); }
-
- private:
-  std::string_view bytes_;
-  bool ok_ = true;
-};
-
+// The outputs of a result as one blob: for each its kind, flags, digest, size, path and link text.
 std::string to_blob(const std::vector<Output>& outputs) {
   std::string blob;
   for (const Output& output : outputs) {
@@ -76,7 +32,7 @@ std::string to_blob(const std::vector<Output>& outputs) {
 
 std::optional<std::vector<Output>> outputs_from(std::string_view blob) {
   std::vector<Output> outputs;
-  Reader reader(blob);
+  WireReader reader(blob);
   while (reader.ok() && !reader.at_end()) {
     Output output;
     const std::uint64_t kind = reader.number();

@@ -22,6 +22,8 @@
 
 namespace sb::cache {
 
+class RemoteTier;
+
 struct BuildCacheRequest {
   Places places;
   std::vector<std::string> targets;      // empty: Ninja's default
@@ -29,6 +31,7 @@ struct BuildCacheRequest {
   std::int64_t owner = 0;  // the cycle that builds an untrusted change; 0: its results are everybody's
   Ask ask;
   std::int64_t now_ms = 0;  // Unix time
+  RemoteTier* remote = nullptr;  // not owned; null: this machine's results only
 };
 
 enum class Verdict : std::uint8_t { hit, miss, waits, refused };

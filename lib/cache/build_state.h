@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "cache/build_cache.h"
@@ -43,8 +44,16 @@ struct BuildCache::State {
   std::vector<EdgeVerdict> verdicts;
   std::int64_t began_ns = 0;                                   // when take() ended, by the file systems' clock
   std::unordered_map<FileTable::Number, std::string> placed;  // of hits' outputs: what lstat(2) said then
+  // What the remote has promised and not brought yet: as good as in the pool, but for who reads it.
+  std::set<artifacts::PooledId> arriving;
 
   [[nodiscard]] const PlannedEdge* made_by(FileTable::Number file) const;
+  // Whether what `maker` makes is there for deciding about `user`, whose compiler may read it for includes.
+  [[nodiscard]] bool is_there(const PlannedEdge& maker, const PlannedEdge& user) const;
+  [[nodiscard]] bool has_bytes(const artifacts::PooledId& id) const {
+    return pool.find(id).has_value() || arriving.contains(id);
+  }
+  void forget_outputs();  // before another decide()
   void publish_verdicts();
 };
 

@@ -43,7 +43,7 @@ class Decider {
   // An input that is yet to be made has no content to compare.
   bool waits_for(PlannedEdge& edge, FileTable::Number input) {
     const PlannedEdge* maker = state_.made_by(input);
-    if (maker == nullptr || maker->verdict == Verdict::hit) return false;
+    if (maker == nullptr || state_.is_there(*maker, edge)) return false;
     edge.verdict = Verdict::waits;
     edge.why = fmt::format("{} is made by this build", state_.files.path(input));
     return true;
@@ -57,7 +57,7 @@ class Decider {
     for (const ActionStore::PathId id : ids) {
       SB_TRY(const FileTable::Number number, number_of(id));
       if (const PlannedEdge* maker = state_.made_by(number);
-          maker != nullptr && maker->verdict != Verdict::hit) {
+          maker != nullptr && !state_.is_there(*maker, edge)) {
         edge.why = fmt::format("{} is made by this build", state_.files.path(number));
         return {};
       }
@@ -94,7 +94,7 @@ class Decider {
     }
     for (const Output& output : result->outputs) {
       const bool has_bytes = output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
-      if (has_bytes && !state_.pool.find(output.id)) {
+      if (has_bytes && !state_.has_bytes(output.id)) {
         edge.why = fmt::format("the stored bytes of {} are gone", output.path);
         return {};
       }

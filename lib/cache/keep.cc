@@ -8,6 +8,7 @@
 
 #include "cache/build_state.h"
 #include "cache/depfile.h"
+#include "cache/remote_tier.h"
 #include "ninja/build_log.h"
 #include "ninja/deps_log.h"
 #include "os/file_system.h"
@@ -48,6 +49,7 @@ class Keeper {
     const Status written = write();
     SB_CHECK(state_.store.end_writing());
     SB_CHECK(written);
+    if (state_.request.remote != nullptr) state_.request.remote->offer(publications(), state_.request.owner);
     state_.publish_verdicts();
     return kept_;
   }
@@ -274,6 +276,18 @@ class Keeper {
                                    state_.request.now_ms));
     }
     return state_.store.note_build(note());
+  }
+
+  std::vector<Publication> publications() {
+    std::vector<Publication> all;
+    for (Row& row : rows_) {
+      Publication& each = all.emplace_back();
+      each.action = row.edge->facts.action;
+      if (row.edge->facts.discovers) each.list = std::move(row.discovered);
+      each.key = row.key;
+      each.result = std::move(row.result);
+    }
+    return all;
   }
 
   BuildCache::State& state_;

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "cache/build_state.h"
+#include "cache/remote_tier.h"
 #include "ninja/build_log.h"
 #include "ninja/deps_log.h"
 #include "os/file_system.h"
@@ -142,6 +143,19 @@ const PlannedEdge* BuildCache::State::made_by(FileTable::Number file) const {
   return position == positions.end() ? nullptr : &edges[position->second];
 }
 
+bool BuildCache::State::is_there(const PlannedEdge& maker, const PlannedEdge& user) const {
+  if (maker.verdict != Verdict::hit) return false;
+  return arriving.empty() || !user.facts.discovers ||
+         std::ranges::none_of(maker.result.outputs,
+                              [&](const Output& output) { return arriving.contains(output.id); });
+}
+
+void BuildCache::State::forget_outputs() {
+  for (const PlannedEdge& edge : edges) {
+    for (const FileTable::Number output : edge.facts.outputs) files.forget(output);
+  }
+}
+
 void BuildCache::State::publish_verdicts() {
   verdicts.clear();
   for (const PlannedEdge& edge : edges) {
@@ -212,6 +226,7 @@ Status BuildCache::look() {
 
 Result<Taken> BuildCache::take() {
   State& state = *state_;
+  if (state.request.remote != nullptr) SB_CHECK(state.request.remote->prefetch(state));
   for (int attempt = 1;; ++attempt) {
     {
       const ActionStore::Reading reading(state.store);
@@ -221,9 +236,7 @@ Result<Taken> BuildCache::take() {
     if (placed) break;
     if (attempt == kMostAttempts)
       return fail(ErrorKind::corrupt, "the build cache loses outputs while it is used");
-    for (PlannedEdge& edge : state.edges) {
-      for (const FileTable::Number output : edge.facts.outputs) state.files.forget(output);
-    }
+    state.forget_outputs();
   }
   SB_CHECK(write_logs(state));
   Taken taken;

@@ -55,6 +55,20 @@ void read_limits(Fields& fields, sandbox::Envelope& envelope) {
   if (cpu) envelope.cpu = std::chrono::ceil<std::chrono::seconds>(*cpu);
 }
 
+void read_cache(Fields& fields, cache::RemoteSettings& cache) {
+  fields.require("remote");
+  fields.text("remote", cache.url);
+  // Not by a rule: its complaint would show the text, and there may be a password in that.
+  if (const std::string complaint = rule_remote(cache.url); !cache.url.empty() && !complaint.empty())
+    fields.wrong("remote", "\"remote\" " + complaint);
+  static const std::array<std::pair<std::string, bool>, 2> kTruth = {{{"true", true}, {"false", false}}};
+  fields.choice<bool>("write", cache.write, kTruth);
+  fields.text("secret_environment", cache.secret_environment, rule_secret_variable);
+  fields.text("secret_file", cache.secret_file, rule_absolute_path);
+  if (fields.has("secret_environment") && fields.has("secret_file"))
+    fields.wrong("secret_file", R"(cache has both "secret_environment" and "secret_file"; keep one)");
+}
+
 void read_build(Fields& fields, ProjectFile& project) {
   auto& build = project.build;
   fields.text("preset", build.preset, rule_word);
@@ -62,6 +76,7 @@ void read_build(Fields& fields, ProjectFile& project) {
   fields.list("targets", build.targets, rule_word);
   fields.require("outputs");
   fields.list("outputs", build.outputs, rule_relative_path, Fields::Size::filled);
+  fields.section("cache", [&](Fields& cache) { read_cache(cache, build.cache); });
   fields.duration("timeout", build.envelope.wall);
   read_limits(fields, build.envelope);
   for (std::string& output : build.outputs) {

@@ -10,6 +10,8 @@
 //       preset: release                 # or options: [-DCMAKE_BUILD_TYPE=Release]
 //       targets: [hello, hello_test]    # default: all
 //       outputs: [bin/hello]            # files or folders of the build folder that make a version
+//       cache: {remote: "redis://host:6379/0", write: true, secret_environment: SELFBUILD_CACHE_PASSWORD}
+//                                       # results of other machines; default: none. README.md, "A remote cache"
 //       timeout: 30m  memory: 4G  processes: 4096  log: 64M (what it may print)  cpu: 2h (default: no limit)
 //     test:
 //       ctest: [-L, unit]               # arguments for ctest; or command: [./smoke.sh]
@@ -35,6 +37,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cache/remote_settings.h"
 #include "sandbox/envelope.h"
 #include "supervise/service_spec.h"
 
@@ -49,6 +52,7 @@ struct ProjectFile {
     std::vector<std::string> options;
     std::vector<std::string> targets;
     std::vector<std::string> outputs;
+    cache::RemoteSettings cache;
     sandbox::Envelope envelope;
   } build;
   struct {

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "base/cron.h"
+#include "cache/remote_settings.h"
 #include "supervise/address.h"
 
 namespace sb::project {
@@ -67,6 +70,19 @@ std::string rule_address(const std::string& text) {
 std::string rule_socket_name(const std::string& text) {
   // A probe's "unix:/path" would otherwise have two meanings.
   return text == "unix" ? "cannot be the name of a socket" : rule_name(text);
+}
+
+std::string rule_remote(const std::string& text) {
+  const Result<cache::RemoteAddress> address = cache::parse_remote_url(text);
+  return address ? "" : address.error().what;
+}
+
+std::string rule_secret_variable(const std::string& text) {
+  return text.starts_with(cache::kSecretPrefix) ? "" : fmt::format("must begin with {}", cache::kSecretPrefix);
+}
+
+std::string rule_absolute_path(const std::string& text) {
+  return text.starts_with('/') ? "" : "must be absolute";
 }
 
 }  // namespace sb::project

@@ -15,5 +15,8 @@ namespace sb::project {
 [[nodiscard]] std::string rule_relative_path(const std::string& text);  // stays inside the folder
 [[nodiscard]] std::string rule_address(const std::string& text);  // "127.0.0.1:80", "[::1]:80", "unix:/path"
 [[nodiscard]] std::string rule_socket_name(const std::string& text);
+[[nodiscard]] std::string rule_remote(const std::string& text);           // the URL of a remote cache
+[[nodiscard]] std::string rule_secret_variable(const std::string& text);  // begins with SELFBUILD_CACHE_
+[[nodiscard]] std::string rule_absolute_path(const std::string& text);
 
 }  // namespace sb::project

@@ -161,7 +161,8 @@ Result<UpdateCycle::Plan> UpdateCycle::plan() {
               .repository = std::move(repository),
               .base = std::move(base),
               .project = {},
-              .source = {}};
+              .source = {},
+              .remote = {}};
 }
 
 Status UpdateCycle::apply(Plan& plan) {
@@ -181,6 +182,19 @@ Status UpdateCycle::apply(Plan& plan) {
     return fail(ErrorKind::refused,
                 fmt::format("the change renames project {} to {}", plan.request.project, plan.project.name));
   }
+  return choose_remote(plan);
+}
+
+// A patch must not send our password to a host of its choice, nor take results from there.
+Status UpdateCycle::choose_remote(Plan& plan) {
+  plan.remote = plan.project.build.cache;
+  if (!plan.patch || plan.remote.url.empty()) return {};
+  SB_TRY(const std::string manifest,
+         plan.repository.read_blob(plan.base.tree, std::string(project::kFileName)));
+  const auto before = project::parse_project_file(manifest, std::string(project::kFileName));
+  if (before && before->build.cache == plan.remote) return {};
+  plan.remote = {};
+  log_.say("the remote cache is not used: the patch changes spec.build.cache");
   return {};
 }
 
@@ -249,7 +263,8 @@ Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Sta
                                     .log = log_.file(),
                                     .view = build::stage_view(stage.folder()),
                                     .cache = home_.build_cache(),
-                                    .cache_owner = cycle_};
+                                    .cache_owner = cycle_,
+                                    .remote = plan.remote};
   SB_TRY(const build::BuildReport report,
          build::build(request, [&](const build::Progress& progress) { log_.progress(progress); }, stop));
   SB_CHECK(record(Step::built, {{"edges_run", report.edges_run},

@@ -44,12 +44,14 @@ class UpdateCycle {
     staging::Source base;
     project::ProjectFile project;  // of the tree to be built
     staging::Source source;        // patch applied
+    cache::RemoteSettings remote;
   };
 
   Status worn_out(const std::optional<history::JournalRecord>& last) const;
   Status prove(const std::stop_token& stop);  // plan … probed, then hand over; or why not
   Result<Plan> plan();
   Status apply(Plan& plan);
+  Status choose_remote(Plan& plan);
   Status close_unneeded(const history::Version& live);
   Status take_from_history(const history::Version& version);
   Result<staging::Stage> free_stage(Plan& plan, const std::stop_token& stop);

@@ -39,7 +39,8 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
                               .view = build::stage_view(stage.folder()),
                               .cache = home->build_cache(),
                               // A patch that nobody has accepted: its results are for this build alone.
-                              .cache_owner = patch.empty() ? 0 : -program.clock().unix_ms()};
+                              .cache_owner = patch.empty() ? 0 : -program.clock().unix_ms(),
+                              .remote = subject.project.build.cache};
   return Staged{.subject = std::move(subject),
                 .stage = std::move(stage),
                 .stage_time = took,

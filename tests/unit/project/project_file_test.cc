@@ -24,6 +24,7 @@ spec:
     options: [-DWITH_TESTS=ON]
     targets: [hello, hello_test]
     outputs: [bin/hello, share/]
+    cache: {remote: "https://me@cache.example/selfbuild", write: false, secret_file: /etc/cache-password}
     timeout: 45m
     memory: 4G
     processes: 100
@@ -83,6 +84,10 @@ TEST(ProjectFile, reads_every_key) {
   EXPECT_EQ(file.build.options, std::vector<std::string>{"-DWITH_TESTS=ON"});
   EXPECT_EQ(file.build.targets, (std::vector<std::string>{"hello", "hello_test"}));
   EXPECT_EQ(file.build.outputs, (std::vector<std::string>{"bin/hello", "share"}));
+  EXPECT_EQ(file.build.cache.url, "https://me@cache.example/selfbuild");
+  EXPECT_FALSE(file.build.cache.write);
+  EXPECT_EQ(file.build.cache.secret_file, "/etc/cache-password");
+  EXPECT_EQ(file.build.cache.secret_environment, "");
   EXPECT_EQ(file.build.envelope.wall, 45min);
   EXPECT_EQ(file.build.envelope.memory_bytes, 4ULL << 30U);
   EXPECT_EQ(file.build.envelope.processes, 100U);
@@ -117,6 +122,8 @@ TEST(ProjectFile, has_defaults_for_everything_but_name_and_outputs) {
   ASSERT_OK(const ProjectFile file, parse_project_file(kSmallest, "selfbuild.yaml"));
   EXPECT_EQ(file.branch, "");
   EXPECT_TRUE(file.build.targets.empty());
+  EXPECT_EQ(file.build.cache.url, "");
+  EXPECT_TRUE(file.build.cache.write);
   EXPECT_GT(file.build.envelope.memory_bytes.value_or(0), 0U);
   EXPECT_EQ(file.build.envelope.processes, 4096U);
   EXPECT_EQ(file.build.envelope.wall, 30min);
