@@ -62,7 +62,8 @@ std::string with_response_file(std::string command, const std::string& name, std
 
 // Macros may stand in definitions, too: -DWHEN=__TIME__.
 bool asks_in_flags(std::string_view command) {
-  for (const std::string_view word : {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_embed"}) {
+  for (const std::string_view word :
+       {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_embed"}) {
     if (command.find(word) != std::string_view::npos) return true;
   }
   return false;
@@ -72,7 +73,8 @@ bool asks_in_flags(std::string_view command) {
 Key processor() {
   const Result<std::string> text = os::read_file("/proc/cpuinfo");
   KeyBuilder key;
-  for (const std::string_view name : {"vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part"}) {
+  for (const std::string_view name :
+       {"vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part"}) {
     const std::size_t at = text ? text->find(name) : std::string::npos;
     if (at != std::string::npos) key.add(std::string_view(*text).substr(at, text->find('\n', at) - at));
   }
@@ -100,6 +102,25 @@ std::vector<std::string> files_below(const fs::path& real, const std::string& se
 void add_with_ancestors(std::unordered_set<std::string>& folders, std::string_view folder) {
   while (!folder.empty() && folders.insert(std::string(folder)).second)
     folder = folder.substr(0, folder.rfind('/'));
+}
+
+// Vendor, model and features of the first processor.
+Key processor() {
+  KeyBuilder key;
+  const std::string text = os::read_file("/proc/cpuinfo").value_or("");
+  const std::string_view first = std::string_view(text).substr(0, text.find("\n\n"));
+  std::size_t at = 0;
+  while (at < first.size()) {
+    const std::size_t end = std::min(first.find('\n', at), first.size());
+    const std::string_view line = first.substr(at, end - at);
+    // Clocks and counts differ from moment to moment.
+    for (const std::string_view name :
+         {"vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features"}) {
+      if (line.starts_with(name)) key.add(line);
+    }
+    at = end + 1;
+  }
+  return key.finish();
 }
 
 }  // namespace
@@ -175,6 +196,10 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   facts.deps_in_log = facts.discovers && !manifest_.value(id, "deps").empty();
   facts.only_links = std::ranges::all_of(command.programs, leaves_inputs_alone);
   facts.writes_only_outputs = command.writes_only_outputs;
+  for (const std::string& path : output_paths) {
+    if (!places_.in_stage(path)) facts.refusal = fmt::format("{} lies outside of the stage", path);
+  }
+  if (!facts.refusal.empty()) return facts;
   facts.refusal = refusal_of(id);
   if (facts.refusal.empty()) facts.refusal = command.refusal;
   if (facts.refusal.empty() && !command.driver.empty() && asks_in_flags(command_line))
@@ -197,6 +222,7 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   action.add(manifest_.logged_command(id)).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
   SB_CHECK(add_tools(command, facts, action));
   if (!facts.only_links || command.driver.empty()) action.add(packages_);
+  if (command.asks_processor) action.add(processor());
   if (command.asks_cpu) action.add(processor());
   for (const FileTable::Number output : facts.outputs) action.add(files_.path(output));
   for (const FileTable::Number input : facts.inputs) action.add(files_.path(input));
@@ -383,7 +409,8 @@ std::size_t EdgeKeys::search_of(const CommandFacts& command, const std::vector<s
       const bool stage = places_.in_stage(folder) || folder == places_.source || folder == places_.build;
       if (stage) add_with_ancestors(search.of_stage, folder);
       // One of the stage may be a symlink out of it.
-      if ((!stage || listing_.links_folders()) && std::ranges::find(search.of_host, folder) == search.of_host.end())
+      if ((!stage || listing_.links_folders()) &&
+          std::ranges::find(search.of_host, folder) == search.of_host.end())
         search.of_host.push_back(folder);
     }
     searches_.push_back(std::move(search));

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kRacy = 2 * kSecond;
+constexpr std::int64_t kLargestInput = std::int64_t{4} << 30;
 constexpr std::int64_t kLargestText = 16 << 20;
 
 std::int64_t nanoseconds(const timespec& time) {
@@ -55,7 +56,9 @@ Result<std::string> read_whole(int fd, std::size_t expected) {
 // were made from was read when they were made.
 bool is_text(std::string_view bytes) {
   if (static_cast<std::int64_t>(bytes.size()) > kLargestText) return false;
-  for (const std::string_view magic : {"\x7f" "ELF", "!<arch>", "gpch", "CPCH"}) {
+  for (const std::string_view magic : {"\x7f"
+                                       "ELF",
+                                       "!<arch>", "gpch", "CPCH"}) {
     if (bytes.starts_with(magic)) return false;
   }
   return true;
@@ -90,6 +93,8 @@ Result<FileTable::Known> FileTable::look(const std::string& path) {
   known.type = S_ISREG(info.st_mode) ? Type::regular : S_ISDIR(info.st_mode) ? Type::folder : Type::other;
   known.mtime_ns = nanoseconds(info.st_mtim);
   known.ctime_ns = nanoseconds(info.st_ctim);
+  // A sparse file of a terabyte is no input of anybody's build.
+  if (info.st_size > kLargestInput) known.type = Type::other;
   if (known.type != Type::regular) return known;
 
   const FileState state = state_of(info);

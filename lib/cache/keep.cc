@@ -79,7 +79,8 @@ class Keeper {
     SB_TRY(const StageListing now, StageListing::make(state_.request.places));
     now.each([&](const std::string& path) {
       const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
-      const bool of_ninja = name.starts_with(".ninja_") && path.size() == state_.request.places.build.size() + 1 + name.size();
+      const bool of_ninja =
+          name.starts_with(".ninja_") && path.size() == state_.request.places.build.size() + 1 + name.size();
       const bool compiled_script = name.ends_with(".pyc");  // as good as its source
       if (of_ninja || compiled_script || state_.listing.had(path) || declared.contains(path)) return;
       if (stray_.empty() || path < stray_) stray_ = path;
@@ -94,6 +95,12 @@ class Keeper {
       struct stat info{};
       if (::lstat(real(output).c_str(), &info) == 0) changed_.insert_or_assign(output, changed_ns(info));
     }
+  }
+
+  bool stays_in_stage(const std::string& folder) {
+    const auto [known, fresh] = inside_.try_emplace(folder, false);
+    if (fresh) known->second = state_.request.places.stays_in_stage(folder);
+    return known->second;
   }
 
   [[nodiscard]] std::string real(FileTable::Number file) const {
@@ -214,6 +221,9 @@ class Keeper {
       struct stat info{};
       if (::lstat(path.c_str(), &info) != 0)
         return fmt::format("it does not make {}", state_.files.path(file));
+      const std::string& seen = state_.files.path(file);
+      if (!stays_in_stage(seen.substr(0, seen.rfind('/'))))
+        return fmt::format("{} leads out of the stage", seen);
       Output output{.kind = edge.shares_outputs ? Output::Kind::shared : Output::Kind::copied,
                     .executable = (info.st_mode & S_IXUSR) != 0,
                     .path = state_.files.path(file)};
@@ -224,8 +234,9 @@ class Keeper {
       } else if (S_ISREG(info.st_mode)) {
         if (output.executable) output.kind = Output::Kind::copied;
         SB_TRY(output.id,
-               state_.pool.put(path, output.kind == Output::Kind::shared ? artifacts::Sharing::link
-                                                                         : artifacts::Sharing::copy));
+               state_.pool.put(path, output.kind == Output::Kind::shared && state_.request.owner == 0
+                                         ? artifacts::Sharing::link
+                                         : artifacts::Sharing::copy));
         state_.files.promise(file, output.id.digest, 0, path);
       } else {
         return fmt::format("{} is no file", state_.files.path(file));
@@ -295,6 +306,7 @@ class Keeper {
   ninja::BuildLog log_;
   ninja::DepsLog deps_;
   std::unordered_map<FileTable::Number, std::int64_t> changed_;
+  std::unordered_map<std::string, bool> inside_;
   std::vector<Row> rows_;
   std::string stray_;  // the first file that no edge declares
   Kept kept_;

@@ -1,5 +1,7 @@
 #include "cache/places.h"
 
+#include <filesystem>
+
 #include <fmt/format.h>
 
 #include "ninja/manifest.h"
@@ -22,6 +24,17 @@ std::string Places::real(std::string_view seen) const {
 
 bool Places::in_stage(std::string_view seen) const {
   return is_below(seen, source) || is_below(seen, build);
+}
+
+bool Places::stays_in_stage(const std::string& seen_folder) const {
+  std::error_code code;
+  const std::string folder = std::filesystem::weakly_canonical(real(seen_folder), code).string();
+  if (code) return false;
+  for (const std::string& root : {source, build}) {
+    const std::string real_root = std::filesystem::canonical(real(root), code).string();
+    if (!code && (folder == real_root || is_below(folder, real_root))) return true;
+  }
+  return false;
 }
 
 }  // namespace sb::cache

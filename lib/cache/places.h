@@ -21,6 +21,9 @@ struct Places {
   [[nodiscard]] std::string real(std::string_view seen) const;
   // Below the source or the build folder: what the stage brings along, not the host.
   [[nodiscard]] bool in_stage(std::string_view seen) const;
+  // The same of a folder by what it really is: no symlink on the way leads out. Asks the file system. What a
+  // build left may be hostile, and we are not in its sandbox.
+  [[nodiscard]] bool stays_in_stage(const std::string& seen_folder) const;
 };
 
 // "a/b" is below "a", "ab" is not; a folder is not below itself.

@@ -276,10 +276,16 @@ Result<bool> place_hits(BuildCache::State& state) {
     for (const Output& output : edge.result.outputs) {
       Job job{.output = &output, .to = state.request.places.real(state.request.places.absolute(output.path))};
       const std::string folder = job.to.substr(0, job.to.rfind('/'));
-      if (folders.insert(folder).second) SB_CHECK(os::make_folders(folder));
+      if (folders.insert(folder).second) {
+        const std::string seen = state.request.places.absolute(output.path);
+        if (!state.request.places.stays_in_stage(seen.substr(0, seen.rfind('/'))))
+          return fail(ErrorKind::conflict, fmt::format("{} leads out of the stage", seen));
+        SB_CHECK(os::make_folders(folder));
+      }
       const auto object = state.pool.find(output.id);
       // A link keeps the object's own time; when an input is newer than that, Ninja would not believe it.
-      if (output.kind == Output::Kind::shared && edge.shares_outputs && object &&
+      // With a build that nobody trusts nothing is shared: what it could write, others would compile.
+      if (state.request.owner == 0 && output.kind == Output::Kind::shared && edge.shares_outputs && object &&
           nanoseconds(object->st_mtim) >= edge.newest_input_ns)
         job.sharing = artifacts::Sharing::link;
       job.mtime_ns = edge.newest_input_ns;

@@ -23,7 +23,8 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
   staging::StagePool pool(home->stages(subject.project.name), update::kSlots);
   const auto start = std::chrono::steady_clock::now();
   SB_TRY(staging::Stage stage, pool.acquire(subject.repository, subject.source));
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  const auto took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
   for (const std::string& note : stage.moved().notes) Console::say(note);
   // Beside the stage, and made anew by each run: a build by hand is no attempt that history keeps.
   std::filesystem::path log = stage.build().parent_path() / "build.log";
