@@ -210,7 +210,10 @@ class CachedBuild {
 Result<BuildReport> cached_build(const BuildRequest& request, ToolRunner& tools,
                                  const ProgressSink& progress) {
   SB_TRY(cache::ActionStore store, cache::ActionStore::open(request.cache / "actions.db"));
-  return CachedBuild(request, tools, progress, std::move(store)).run();
+  Result<BuildReport> report = CachedBuild(request, tools, progress, std::move(store)).run();
+  if (!report && report.error().kind == ErrorKind::corrupt)
+    SB_CHECK(cache::ActionStore::mend(request.cache / "actions.db"));  // or no later build could use it
+  return report;
 }
 
 Result<std::vector<cache::EdgeVerdict>> explain_edges(const BuildRequest& request,

@@ -1,9 +1,12 @@
 #include "cache/action_store.h"
 
 #include <array>
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "cache/schema.h"
 #include "cache/wire.h"
@@ -61,6 +64,33 @@ ActionStore::ActionStore(sqlite::Database database) : database_(std::move(databa
 
 Result<ActionStore> ActionStore::open(const std::filesystem::path& file) {
   SB_CHECK(os::make_folders(file.parent_path()));
+  Result<ActionStore> store = open_whole(file);
+  if (store || store.error().kind != ErrorKind::corrupt) return store;
+  // It is a cache: what it knew is found out again.
+  SB_CHECK(set_aside(file));
+  return open_whole(file);
+}
+
+Status ActionStore::mend(const std::filesystem::path& file) {
+  Result<sqlite::Database> database = sqlite::Database::open(file);
+  bool whole = false;
+  if (database) {
+    Result<sqlite::Statement> check = database->prepare("PRAGMA quick_check(1)");
+    const Result<bool> row = check ? check->step() : Result<bool>(false);
+    whole = row && *row && check->text(0) == "ok";
+  }
+  return whole ? Status() : set_aside(file);
+}
+
+Status ActionStore::set_aside(const std::filesystem::path& file) {
+  const std::string damaged = file.string() + ".damaged";
+  if (::rename(file.c_str(), damaged.c_str()) != 0 && errno != ENOENT)
+    return fail(errno_error(fmt::format("cannot set {} aside", file.string())));
+  for (const char* more : {"-wal", "-shm"}) ::unlink((file.string() + more).c_str());
+  return {};
+}
+
+Result<ActionStore> ActionStore::open_whole(const std::filesystem::path& file) {
   SB_TRY(sqlite::Database database, sqlite::Database::open(file));
   // A cache need not survive a power cut, only stay whole: WAL with NORMAL does.
   SB_CHECK(database.execute("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768"));

@@ -64,7 +64,10 @@ class ActionStore {
   using PathId = std::uint32_t;
   using ListId = std::int64_t;
 
+  // A file that is no database any more is set aside ("….damaged"), and a new one begun.
   [[nodiscard]] static Result<ActionStore> open(const std::filesystem::path& file);
+  // After an error of kind corrupt: reads the whole file, and sets it aside when it is damaged inside.
+  [[nodiscard]] static Status mend(const std::filesystem::path& file);
 
   // Everything between is one transaction: hundreds of rows cost one lock.
   // What is read until the end of the scope is read in one go: without it SQLite locks and unlocks its files
@@ -114,6 +117,8 @@ class ActionStore {
  private:
   struct Statements;
   explicit ActionStore(sqlite::Database database);
+  [[nodiscard]] static Result<ActionStore> open_whole(const std::filesystem::path& file);
+  [[nodiscard]] static Status set_aside(const std::filesystem::path& file);
   Result<sqlite::Statement*> statement(const char* sql);
 
   sqlite::Database database_;

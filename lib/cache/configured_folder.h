@@ -1,6 +1,7 @@
 // ConfiguredFolder: a build folder as CMake left it, taken from the cache when CMake would make the same
 // again: same command, tools, environment and installed packages, same contents of all that CMake said it
-// read, and no file or folder that its scripts could look for has come or gone.
+// read and of all that its scripts could read without saying so (file(READ), execute_process), and no file or
+// folder that they could look for has come or gone.
 #pragma once
 
 #include <optional>
@@ -42,6 +43,7 @@ class ConfiguredFolder {
   [[nodiscard]] Result<Key> action(Toolbox& tools) const;
   [[nodiscard]] Result<Key> result_key(const Key& action, FileTable& files,
                                        const std::vector<std::string>& inputs) const;
+  [[nodiscard]] bool tells_time(const std::vector<std::string>& inputs) const;
   [[nodiscard]] Result<bool> place(const ActionResult& result) const;
   [[nodiscard]] Toolbox toolbox(FileTable& files) const;
 
@@ -57,5 +59,11 @@ class ConfiguredFolder {
 // such a one.
 [[nodiscard]] Key names_that_matter(const std::vector<std::string>& texts,
                                     const std::vector<std::string>& paths);
+
+// Those of the paths whose contents the texts could read: named as above, and either no source of C or C++ or
+// named in a command that reads: file(READ), try_compile, execute_process, …. What only is compiled is not
+// among them.
+[[nodiscard]] std::vector<std::string> files_that_matter(const std::vector<std::string>& texts,
+                                                         const std::vector<std::string>& paths);
 
 }  // namespace sb::cache

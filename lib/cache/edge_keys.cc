@@ -178,6 +178,7 @@ std::string EdgeKeys::refusal_of(ninja::EdgeId edge) const {
 Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   EdgeFacts facts;
   ++stamp_;
+  passed_.insert(id);
   const ninja::Edge edge = manifest_.edge(id);
   std::vector<std::string> output_paths;
   for (const auto outputs : {edge.explicit_outputs, edge.implicit_outputs}) {
@@ -211,6 +212,13 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   std::unordered_set<ninja::NodeId> seen;
   for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs}) {
     for (const ninja::NodeId node : inputs) add_declared(node, facts, seen);
+  }
+  // A tool that waits for a file may read it. Not the marks of what CMake runs in every build.
+  if (!facts.only_links && !facts.discovers) {
+    for (const ninja::NodeId node : edge.order_only_inputs) {
+      if (!fs::path(manifest_.path(node)).parent_path().string().ends_with("CMakeFiles"))
+        add_declared(node, facts, seen);
+    }
   }
   SB_CHECK(add_mentioned(command, facts));
   if (!facts.refusal.empty()) return facts;
@@ -265,6 +273,8 @@ Status EdgeKeys::add_mentioned(const CommandFacts& command, EdgeFacts& facts) {
     const FileTable::Number mentioned = files_.number(path);
     if (std::ranges::find(facts.outputs, mentioned) != facts.outputs.end()) continue;
     const ninja::EdgeId maker = producer(mentioned);
+    // What is made later is only named: -soname, a program that finds its output's other names.
+    if (maker != ninja::kNoEdge && !passed_.contains(maker)) continue;
     // In the build folder only what the build makes, or what was there before it: a byproduct of the last run
     // is no input of the next.
     if (maker == ninja::kNoEdge && is_below(path, places_.build) && !listing_.had(path)) continue;
@@ -275,7 +285,7 @@ Status EdgeKeys::add_mentioned(const CommandFacts& command, EdgeFacts& facts) {
     add_input(mentioned, facts);
     if (is_script(path) && places_.in_stage(path)) add_script_folder(path, facts);
   }
-  for (const std::string& path : command.named_to_tools) {
+  for (const std::string& path : facts.discovers ? std::vector<std::string>() : command.named_to_tools) {
     if (is_below(places_.source, path) || path == places_.source) {
       SB_TRY(const FileTable::Known* known, files_.known(files_.number(path)));
       if (known->type == FileTable::Type::folder) facts.refusal = "it may read all of the source folder";

@@ -42,6 +42,7 @@ class EdgeKeys {
   EdgeKeys(const ninja::Manifest& manifest, const Places& places, FileTable& files, Toolbox& tools,
            const StageListing& listing, const std::vector<std::string>& environment);
 
+  // Of the edges in build order.
   [[nodiscard]] Result<EdgeFacts> facts(ninja::EdgeId edge);
   // A file's number for a path as the manifest or a depfile writes it.
   [[nodiscard]] FileTable::Number file(std::string_view path) {
@@ -103,6 +104,7 @@ class EdgeKeys {
   std::unordered_map<FileTable::Number, ninja::EdgeId> producers_;
   std::vector<std::uint32_t> stamps_;  // by file: the call of facts() that took it as an input
   std::uint32_t stamp_ = 0;
+  std::unordered_set<ninja::EdgeId> passed_;  // facts() was called
   std::unordered_map<std::string, std::vector<FileTable::Number>> script_folders_;
   std::vector<Search> searches_;
   std::unordered_map<std::string, std::size_t> search_numbers_;

@@ -62,8 +62,8 @@ class Keeper {
     ActionResult result;
   };
 
-  // A file that no edge declares would be missing when its maker comes from the cache. Who made it is not
-  // known: one of those that run more than compilers.
+  // A file that no edge declares would be missing, or be as it was, when the edge that wrote it comes from the
+  // cache. Which one did is not known: one of those that run more than compilers.
   Status find_stray() {
     std::unordered_set<std::string> declared;
     bool possible = false;
@@ -78,14 +78,26 @@ class Keeper {
     if (!possible) return {};
     SB_TRY(const StageListing now, StageListing::make(state_.request.places));
     now.each([&](const std::string& path) {
-      const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
-      const bool of_ninja =
-          name.starts_with(".ninja_") && path.size() == state_.request.places.build.size() + 1 + name.size();
-      const bool compiled_script = name.ends_with(".pyc");  // as good as its source
-      if (of_ninja || compiled_script || state_.listing.had(path) || declared.contains(path)) return;
+      if (declared.contains(path) || is_by_the_way(path)) return;
+      if (state_.listing.had(path) && !is_touched(path)) return;
       if (stray_.empty() || path < stray_) stray_ = path;
     });
     return {};
+  }
+
+  // Ninja's own files; and what is as good as its source, or as the depfile that CMake makes of it.
+  [[nodiscard]] bool is_by_the_way(std::string_view path) const {
+    const std::string_view name = path.substr(path.rfind('/') + 1);
+    return path == fmt::format("{}/{}", state_.request.places.build, name)
+               ? name.starts_with(".ninja_") || name.ends_with(".d")
+               : name.ends_with(".pyc") || name.ends_with(".d");
+  }
+
+  // A file that was there, and that no edge makes, but that was written to while Ninja ran.
+  [[nodiscard]] bool is_touched(const std::string& path) const {
+    struct stat info{};
+    return state_.keys.producer(state_.keys.file(path)) == ninja::kNoEdge &&
+           ::lstat(state_.request.places.real(path).c_str(), &info) == 0 && changed_ns(info) >= state_.began_ns;
   }
 
   // When each output last changed, before keeping it changes that (a link is a change of the inode).
@@ -125,7 +137,7 @@ class Keeper {
                            const std::function<std::string(std::string_view)>& printed) {
     if (!edge.facts.refusal.empty()) return edge.facts.refusal;
     if (!stray_.empty() && !edge.facts.writes_only_outputs)
-      return fmt::format("it may have made {}, which no edge declares", stray_);
+      return fmt::format("it may have written {}, which no edge declares", stray_);
     if (std::string rewritten = rewritten_output(edge); !rewritten.empty())
       return fmt::format("{} was changed after it was made", rewritten);
     Row row{.edge = &edge, .key = {}, .discovered = {}, .result = {}};

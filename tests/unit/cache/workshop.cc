@@ -48,7 +48,6 @@ void Workshop::SetUp() {
     GTEST_SKIP() << "this host gives no private mounts: stages share no results";
   request_.jobs = 2;
   request_.envelope.wall = std::chrono::minutes(5);
-  request_.log = folder_.path() / "log";
   // What CMake would find out by compiling; the toolbox of the cache asks the compiler itself.
   request_.options = {"-DCMAKE_CXX_COMPILER=/usr/bin/g++", "-DCMAKE_CXX_COMPILER_FORCED=ON",
                       "-DCMAKE_CXX_COMPILER_ID_RUN=ON",    "-DCMAKE_CXX_COMPILER_ID=GNU",
@@ -71,15 +70,17 @@ fs::path Workshop::lay_out() {
       tests::write(to, file.text);
       if (file.executable) fs::permissions(to, fs::perms::owner_all | fs::perms::group_exec);
     }
-    set_time(to, source_time_ns_);
+    set_time(to, path == "CMakeLists.txt" ? os::kSourceTimeNs : source_time_ns_);
   }
   return stage;
 }
 
-Result<Workshop::Built> Workshop::build_in(const fs::path& stage, bool with_cache) {
+Result<Workshop::Built> Workshop::build_in(const fs::path& stage, bool with_cache,
+                                           const std::string& log) const {
   build::BuildRequest request = request_;
   request.source = stage / "tree";
   request.build = stage / "build";
+  request.log = folder_.path() / log;
   request.view = build::stage_view(stage);
   if (with_cache) request.cache = cache();
   SB_TRY(build::BuildReport report, build::build(request, {}));

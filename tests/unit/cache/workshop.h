@@ -48,13 +48,16 @@ class Workshop : public testing::Test {
 
   // A folder outside of all stages, as the host's own are.
   [[nodiscard]] std::filesystem::path host() const { return folder_.path() / "host"; }
+  [[nodiscard]] std::filesystem::path folder() const { return folder_.path(); }
   [[nodiscard]] std::filesystem::path cache() const { return folder_.path() / "cache"; }
-  // The stages' next one, without building.
+  // The stages' next one, and a build of it. Builds may run at once; laying out may not.
   [[nodiscard]] std::filesystem::path lay_out();
+  [[nodiscard]] Result<Built> build_in(const std::filesystem::path& stage, bool with_cache,
+                                       const std::string& log = "log") const;
   [[nodiscard]] std::string log() const { return read(folder_.path() / "log"); }
 
   build::BuildRequest request_;  // for all builds to come; source, build, view and cache are set by them
-  std::int64_t source_time_ns_ = os::kSourceTimeNs;
+  std::int64_t source_time_ns_ = os::kSourceTimeNs;  // of all but CMakeLists.txt
 
  private:
   struct File {
@@ -62,7 +65,6 @@ class Workshop : public testing::Test {
     bool executable = false;
     bool symlink = false;
   };
-  [[nodiscard]] Result<Built> build_in(const std::filesystem::path& stage, bool with_cache);
 
   os::TemporaryFolder folder_ = temporary_folder();
   std::map<std::string, File> files_;
