@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,6 +28,32 @@ using std::chrono::steady_clock;
 std::int64_t unix_ms() {
   return duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
+
+// What the last build left. It is put aside at once, and deleted while Ninja runs: ext4 makes new files
+// slowly for some seconds after many were deleted beside them.
+class LastBuild {
+ public:
+  LastBuild() = default;
+  LastBuild(const LastBuild&) = delete;
+  LastBuild& operator=(const LastBuild&) = delete;
+  ~LastBuild() {
+    if (!remover_.joinable() && !aside_.empty()) (void)os::remove_tree(aside_);
+  }
+  Status put_aside(const std::filesystem::path& build) {
+    aside_ = build.parent_path() / fmt::format(".selfbuild-{}-last", build.filename().string());
+    SB_CHECK(os::remove_tree(aside_));  // of a build that was killed
+    std::error_code code;
+    std::filesystem::rename(build, aside_, code);
+    return code ? os::remove_tree(build) : Status();
+  }
+  void start_removing() {
+    remover_ = std::jthread([this] { (void)os::remove_tree(aside_); });  // what stays, the next build removes
+  }
+
+ private:
+  std::filesystem::path aside_;
+  std::jthread remover_;
+};
 
 class CachedBuild {
  public:
@@ -63,7 +91,8 @@ class CachedBuild {
     replay(taken.printed);
 
     start = steady_clock::now();
-    const Result<NinjaRun> ninja = run_ninja(request_, tools_, progress_);
+    last_.start_removing();
+    const Result<NinjaRun> ninja = this->ninja(taken.hits == taken.edges);
     report_.ninja_time = since(start);
     start = steady_clock::now();
     // Also of a build that failed: what went well need not run again.
@@ -81,7 +110,7 @@ class CachedBuild {
  private:
   // An empty folder, configured: whatever an earlier build left there cannot matter.
   Status begin() {
-    SB_CHECK(os::remove_tree(request_.build));
+    SB_CHECK(last_.put_aside(request_.build));
     SB_CHECK(os::make_folders(request_.build));
     return configure();
   }
@@ -168,6 +197,14 @@ class CachedBuild {
     return inputs;
   }
 
+  Result<NinjaRun> ninja(bool nothing_is_missing) {
+    if (nothing_is_missing) {
+      SB_TRY(std::optional<NinjaRun> done, find_up_to_date(request_, tools_));
+      if (done) return *std::move(done);
+    }
+    return run_ninja(request_, tools_, progress_);
+  }
+
   // A warning does not go away because its object file was there already.
   void replay(const std::vector<std::string>& printed) {
     DiagnosticReader reader(places_.source);
@@ -202,6 +239,7 @@ class CachedBuild {
   artifacts::OutputPool pool_;
   cache::Places places_;
   std::optional<cache::RemoteTier> remote_;
+  LastBuild last_;
   BuildReport report_;
 };
 

@@ -35,6 +35,10 @@ struct NinjaRun {
 [[nodiscard]] Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools,
                                          const ProgressSink& progress);
 
+// Ninja's own word that every target is up to date; it runs nothing for that. Nothing: it would run
+// something.
+[[nodiscard]] Result<std::optional<NinjaRun>> find_up_to_date(const BuildRequest& request, ToolRunner& tools);
+
 // How many commands a build of the requested targets has in all. Loads build.ninja once more (9 ms with 480
 // edges), which is why the caller keeps the number with the configuration.
 [[nodiscard]] Result<int> count_edges(const BuildRequest& request, ToolRunner& tools);

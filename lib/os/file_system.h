@@ -33,8 +33,8 @@ class RealFileSystem final : public FileSystem {
   [[nodiscard]] Status rename_durably(const fs::path& from, const fs::path& to) override;
 };
 
-// The time of files that a build must see as older than all that it makes: 2000-01-01T00:00:00Z, in ns. Staged
-// sources have it, so that two stages of one tree differ in nothing.
+// The time of files that a build must see as older than all that it makes: 2000-01-01T00:00:00Z, in ns.
+// Staged sources have it, so that two stages of one tree differ in nothing.
 inline constexpr std::int64_t kSourceTimeNs = 946'684'800'000'000'000;
 
 // Whole file as bytes. Errors: not_found, environment, refused above max_bytes.

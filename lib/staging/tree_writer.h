@@ -2,9 +2,9 @@
 // without following a symlink, also one that a hostile build planted there: such a symlink is removed, never
 // followed.
 //
-// A file replaces another one whole: a temporary name in the same folder, then rename. No filters, no line end conversion,
-// modes 0644 and 0755 whatever the umask. Nothing is fsynced; slot_state.h makes an unfinished move visible
-// instead.
+// A file replaces another one whole: a temporary name in the same folder, then rename. No filters, no line
+// end conversion, modes 0644 and 0755 whatever the umask. Nothing is fsynced; slot_state.h makes an
+// unfinished move visible instead.
 #pragma once
 
 #include <filesystem>
