@@ -286,6 +286,7 @@ class Prefetch {
         saved_ms_ += saves_[ids[i]];
       } else if (!packed[i].empty()) {
         ++tier_.use_.refused;
+        tier_.damaged_.insert(blobs_.at(ids[i]).name);
       }
     }
   }
@@ -337,6 +338,13 @@ class Sending {
     });
   }
 
+  // What was seen to be damaged is written again.
+  Result<std::vector<bool>> good_ones(const std::vector<RemoteName>& names) {
+    SB_TRY(std::vector<bool> have, tier_.store_->have_many(names, deadline_));
+    for (std::size_t i = 0; i < names.size(); ++i) have[i] = have[i] && !tier_.damaged_.contains(names[i].sha256);
+    return have;
+  }
+
   // Those whose result is there already, with its files.
   Result<std::vector<bool>> whole_results() {
     std::vector<RemoteName> names;
@@ -353,7 +361,7 @@ class Sending {
         }
       }
     }
-    SB_TRY(const std::vector<bool> have, tier_.store_->have_many(names, deadline_));
+    SB_TRY(const std::vector<bool> have, good_ones(names));
     for (std::size_t i = 0; i < users.size(); ++i) {
       if (!have[i]) whole[users[i]] = false;
     }
@@ -391,7 +399,7 @@ class Sending {
   Status flush() {
     std::vector<RemoteName> names;
     for (const Offered& each : files_) names.push_back(each.name);
-    SB_TRY(const std::vector<bool> have, tier_.store_->have_many(names, deadline_));
+    SB_TRY(const std::vector<bool> have, good_ones(names));
     std::vector<Offered> fresh;
     for (std::size_t i = 0; i < files_.size(); ++i) {
       if (!have[i]) fresh.push_back(std::move(files_[i]));

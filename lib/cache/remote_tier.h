@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,7 @@ class RemoteTier {
   std::string shown_;
   std::unique_ptr<RemoteStore> store_;
   bool left_alone_ = false;
+  std::set<std::string> damaged_;  // names of files that are there, but not what they should be
   RemoteUse use_;
 };
 
