@@ -287,8 +287,6 @@ class FactReader {
   }
 
   std::size_t driver_flag(const Words& words, std::size_t i) {
-    facts_.asks_processor = facts_.asks_processor || words[i] == "-march=native" ||
-                            words[i] == "-mtune=native" || words[i] == "-mcpu=native";
     const std::string& word = words[i];
     for (const std::string_view name : {"-isysroot", "-target", "-B", "-gcc-toolchain"}) {
       if (word == name && i + 1 < words.size()) {

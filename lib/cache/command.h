@@ -14,7 +14,6 @@ struct CommandFacts {
   std::vector<std::string> programs;
   std::string driver;                     // the compiler driver among them, or empty
   std::vector<std::string> driver_flags;  // those that change what it searches: --sysroot=…, -m32, -stdlib=…
-  bool asks_processor = false;            // -march=native and its like: the host's processor is an input
   std::vector<std::string> include_dirs;  // absolute: -I, -iquote, -isystem, -idirafter, -iframework
   std::vector<std::string> library_dirs;  // absolute: -L
   std::vector<std::string> libraries;     // "z" of -lz

@@ -104,25 +104,6 @@ void add_with_ancestors(std::unordered_set<std::string>& folders, std::string_vi
     folder = folder.substr(0, folder.rfind('/'));
 }
 
-// Vendor, model and features of the first processor.
-Key processor() {
-  KeyBuilder key;
-  const std::string text = os::read_file("/proc/cpuinfo").value_or("");
-  const std::string_view first = std::string_view(text).substr(0, text.find("\n\n"));
-  std::size_t at = 0;
-  while (at < first.size()) {
-    const std::size_t end = std::min(first.find('\n', at), first.size());
-    const std::string_view line = first.substr(at, end - at);
-    // Clocks and counts differ from moment to moment.
-    for (const std::string_view name :
-         {"vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features"}) {
-      if (line.starts_with(name)) key.add(line);
-    }
-    at = end + 1;
-  }
-  return key.finish();
-}
-
 }  // namespace
 
 Key package_state() {
@@ -230,7 +211,6 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   action.add(manifest_.logged_command(id)).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
   SB_CHECK(add_tools(command, facts, action));
   if (!facts.only_links || command.driver.empty()) action.add(packages_);
-  if (command.asks_processor) action.add(processor());
   if (command.asks_cpu) action.add(processor());
   for (const FileTable::Number output : facts.outputs) action.add(files_.path(output));
   for (const FileTable::Number input : facts.inputs) action.add(files_.path(input));
