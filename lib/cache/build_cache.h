@@ -30,7 +30,7 @@ struct BuildCacheRequest {
   std::vector<std::string> environment;  // "NAME=value", exactly what the edges' commands get
   std::int64_t owner = 0;  // the cycle that builds an untrusted change; 0: its results are everybody's
   Ask ask;
-  std::int64_t now_ms = 0;  // Unix time
+  std::int64_t now_ms = 0;       // Unix time
   RemoteTier* remote = nullptr;  // not owned; null: this machine's results only
 };
 

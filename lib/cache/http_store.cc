@@ -1,5 +1,5 @@
-// RemoteStore by HTTP: many transfers at a time on a bounded number of connections that are kept (over TLS, with
-// a server that has HTTP/2, on one).
+// RemoteStore by HTTP: many transfers at a time on a bounded number of connections that are kept (over TLS,
+// with a server that has HTTP/2, on one).
 #include <algorithm>
 #include <cstring>
 #include <deque>
@@ -70,7 +70,10 @@ std::size_t on_upload(char* to, std::size_t one, std::size_t size, void* context
 class HttpStore final : public RemoteStore {
  public:
   HttpStore(RemoteAddress address, std::string bearer, const RemoteLimits& limits)
-      : address_(std::move(address)), bearer_(std::move(bearer)), limits_(limits), multi_(::curl_multi_init()) {
+      : address_(std::move(address)),
+        bearer_(std::move(bearer)),
+        limits_(limits),
+        multi_(::curl_multi_init()) {
     ::curl_multi_setopt(multi_.get(), CURLMOPT_MAX_TOTAL_CONNECTIONS, static_cast<long>(kAtOnce));
     ::curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(kAtOnce));
     ::curl_multi_setopt(multi_.get(), CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
@@ -180,9 +183,9 @@ class HttpStore final : public RemoteStore {
       const auto now = steady_clock::now();
       const auto until = std::min(deadline, Deadline(heard_ + limits_.silence));
       if (now >= until)
-        return fail(ErrorKind::interrupted, now >= deadline ? "it takes too long"
-                                                            : fmt::format("it said nothing for {}",
-                                                                          human_duration(limits_.silence)));
+        return fail(ErrorKind::interrupted,
+                    now >= deadline ? "it takes too long"
+                                    : fmt::format("it said nothing for {}", human_duration(limits_.silence)));
       const auto wait = duration_cast<milliseconds>(until - now).count() + 1;
       ::curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
     }
@@ -194,10 +197,13 @@ class HttpStore final : public RemoteStore {
       ++answers_;
       return {};
     }
-    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_OPERATION_TIMEDOUT)
-      return fail(ErrorKind::environment, fmt::format("it cannot be reached: {}", ::curl_easy_strerror(code)));
+    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+        code == CURLE_OPERATION_TIMEDOUT)
+      return fail(ErrorKind::environment,
+                  fmt::format("it cannot be reached: {}", ::curl_easy_strerror(code)));
     if (code != CURLE_OK)
-      return fail(ErrorKind::environment, fmt::format("the connection broke: {}", ::curl_easy_strerror(code)));
+      return fail(ErrorKind::environment,
+                  fmt::format("the connection broke: {}", ::curl_easy_strerror(code)));
     long status = 0;
     ::curl_easy_getinfo(transfer.curl.get(), CURLINFO_RESPONSE_CODE, &status);
     ++answers_;
@@ -255,7 +261,8 @@ class HttpStore final : public RemoteStore {
 
 }  // namespace
 
-std::unique_ptr<RemoteStore> make_http_store(RemoteAddress address, std::string bearer, const RemoteLimits& limits) {
+std::unique_ptr<RemoteStore> make_http_store(RemoteAddress address, std::string bearer,
+                                             const RemoteLimits& limits) {
   return std::make_unique<HttpStore>(std::move(address), std::move(bearer), limits);
 }
 

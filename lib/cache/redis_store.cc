@@ -1,7 +1,7 @@
 // RemoteStore in Redis: commands are written as fast as the socket takes them, while the answers are read.
 //
-// hiredis formats and parses; the socket is ours, because a batch has one deadline, and hiredis only knows one
-// for each read. libcurl connects: it looks up names without blocking beyond its time-out.
+// hiredis formats and parses; the socket is ours, because a batch has one deadline, and hiredis only knows
+// one for each read. libcurl connects: it looks up names without blocking beyond its time-out.
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -78,7 +78,8 @@ class RedisStore final : public RemoteStore {
   Status get_many(std::span<const Wanted> wanted, Deadline deadline, const Sink& sink) override {
     return exchange(
         {.count = wanted.size(),
-         .command = [&](std::size_t i) { return std::vector<std::string_view>{"GET", named(wanted[i].name)}; },
+         .command =
+             [&](std::size_t i) { return std::vector<std::string_view>{"GET", named(wanted[i].name)}; },
          .largest = [&](std::size_t i) { return wanted[i].largest; },
          .answer = [&](std::size_t i, Reply& reply) -> Status {
            if (reply.kind == Reply::Kind::nil) return {};
@@ -90,17 +91,17 @@ class RedisStore final : public RemoteStore {
   }
 
   Status put_many(std::span<const Offered> offered, Deadline deadline) override {
-    return exchange(
-        {.count = offered.size(),
-         .command =
-             [&](std::size_t i) {
-               return std::vector<std::string_view>{"SET", named(offered[i].name), offered[i].bytes};
-             },
-         .largest = [](std::size_t) { return std::uint64_t{0}; },
-         .answer = [](std::size_t, Reply& reply) -> Status {
-           return reply.kind == Reply::Kind::status ? Status() : not_understood(reply);
-         }},
-        deadline);
+    return exchange({.count = offered.size(),
+                     .command =
+                         [&](std::size_t i) {
+                           return std::vector<std::string_view>{"SET", named(offered[i].name),
+                                                                offered[i].bytes};
+                         },
+                     .largest = [](std::size_t) { return std::uint64_t{0}; },
+                     .answer = [](std::size_t, Reply& reply) -> Status {
+                       return reply.kind == Reply::Kind::status ? Status() : not_understood(reply);
+                     }},
+                    deadline);
   }
 
   Result<std::vector<bool>> have_many(std::span<const RemoteName> names, Deadline deadline) override {
@@ -165,10 +166,10 @@ class RedisStore final : public RemoteStore {
     ::curl_easy_setopt(curl_.get(), CURLOPT_PROXY, "");
     const CURLcode code = ::curl_easy_perform(curl_.get());
     curl_socket_t socket = CURL_SOCKET_BAD;
-    if (code != CURLE_OK ||
-        ::curl_easy_getinfo(curl_.get(), CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
+    if (code != CURLE_OK || ::curl_easy_getinfo(curl_.get(), CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
         socket == CURL_SOCKET_BAD)
-      return fail(ErrorKind::environment, fmt::format("it cannot be reached: {}", ::curl_easy_strerror(code)));
+      return fail(ErrorKind::environment,
+                  fmt::format("it cannot be reached: {}", ::curl_easy_strerror(code)));
     socket_ = socket;
     prelude_.clear();
     if (!address_.password.empty()) {
@@ -197,7 +198,8 @@ class RedisStore final : public RemoteStore {
       sizes.push_back(word.size());
     }
     char* formatted = nullptr;
-    const int size = ::redisFormatCommandArgv(&formatted, static_cast<int>(words.size()), texts.data(), sizes.data());
+    const int size =
+        ::redisFormatCommandArgv(&formatted, static_cast<int>(words.size()), texts.data(), sizes.data());
     if (size < 0) return fail(ErrorKind::environment, "a command cannot be formatted");
     out_.append(formatted, static_cast<std::size_t>(size));
     ::redisFreeCommand(formatted);
@@ -222,9 +224,9 @@ class RedisStore final : public RemoteStore {
       const auto now = steady_clock::now();
       const auto until = std::min(deadline, Deadline(heard + limits_.silence));
       if (now >= until)
-        return fail(ErrorKind::interrupted, now >= deadline ? "it takes too long"
-                                                            : fmt::format("it said nothing for {}",
-                                                                          human_duration(limits_.silence)));
+        return fail(ErrorKind::interrupted,
+                    now >= deadline ? "it takes too long"
+                                    : fmt::format("it said nothing for {}", human_duration(limits_.silence)));
       pollfd ready{.fd = socket_,
                    .events = static_cast<short>(sent_ < out_.size() ? POLLIN | POLLOUT : POLLIN),
                    .revents = 0};

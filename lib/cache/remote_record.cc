@@ -86,7 +86,8 @@ RemoteResult result_from(WireReader& reader, std::size_t lists, bool& good) {
   for (std::uint64_t i = 0; i < outputs && reader.ok() && good; ++i) {
     Output output;
     StoredBlob blob;
-    output.kind = static_cast<Output::Kind>(reader.number_up_to(static_cast<std::uint64_t>(Output::Kind::folder)));
+    output.kind =
+        static_cast<Output::Kind>(reader.number_up_to(static_cast<std::uint64_t>(Output::Kind::folder)));
     output.executable = reader.number_up_to(1) != 0;
     output.path = path_from(reader, good);
     output.link = path_from(reader, good);
@@ -180,7 +181,8 @@ Result<std::string> pack(std::string_view bytes) {
 Result<std::string> unpack(std::string_view packed, std::uint64_t largest) {
   // The frame tells its size, and zstd never writes beyond what we make room for.
   const unsigned long long size = ::ZSTD_getFrameContentSize(packed.data(), packed.size());
-  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > largest) return unreadable();
+  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > largest)
+    return unreadable();
   std::string bytes(size, '\0');
   const std::size_t got = ::ZSTD_decompress(bytes.data(), bytes.size(), packed.data(), packed.size());
   if (::ZSTD_isError(got) != 0 || got != size) return unreadable();

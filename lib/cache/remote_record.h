@@ -1,7 +1,7 @@
-// What the remote holds, as bytes. A *bundle* stands under the name of an action: its newest results, each with
-// the list of inputs that it had, so that one batch over all actions brings everything but the files. A *blob*
-// is a file, compressed by zstd. Reading takes nothing on trust: every length has a limit, an unpacked size is
-// known before a byte is unpacked, and what is left over or out of order makes the whole unreadable.
+// What the remote holds, as bytes. A *bundle* stands under the name of an action: its newest results, each
+// with the list of inputs that it had, so that one batch over all actions brings everything but the files. A
+// *blob* is a file, compressed by zstd. Reading takes nothing on trust: every length has a limit, an unpacked
+// size is known before a byte is unpacked, and what is left over or out of order makes the whole unreadable.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@
 
 namespace sb::cache {
 
-inline constexpr std::size_t kMostResults = 4;  // in a bundle
+inline constexpr std::size_t kMostResults = 4;             // in a bundle
 inline constexpr std::uint64_t kLargestBundle = 4 << 20;   // packed, in bytes
 inline constexpr std::uint64_t kLargestRecord = 32 << 20;  // unpacked
 inline constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 30U;
 
 // A file's bytes on the remote.
 struct StoredBlob {
-  std::string sha256;  // of the file, 64 hex digits
-  std::string name;    // SHA-256 of what is stored
+  std::string sha256;      // of the file, 64 hex digits
+  std::string name;        // SHA-256 of what is stored
   std::uint64_t size = 0;  // of what is stored
 };
 

@@ -6,8 +6,8 @@
 // is waited for beyond a deadline, nor when the other side is silent.
 //
 // One layout for all: blobs/<name> is "cas", results/<name> is "ac". By HTTP <url>/cas/<sha256> and
-// <url>/ac/<sha256>; in Redis selfbuild:cas:<sha256> and selfbuild:ac:<sha256>. A blob's name is the SHA-256 of
-// what is stored, as bazel-remote demands; its check of /ac/ has to be off (--disable_http_ac_validation).
+// <url>/ac/<sha256>; in Redis selfbuild:cas:<sha256> and selfbuild:ac:<sha256>. A blob's name is the SHA-256
+// of what is stored, as bazel-remote demands; its check of /ac/ has to be off (--disable_http_ac_validation).
 #pragma once
 
 #include <chrono>
@@ -68,7 +68,8 @@ class RemoteStore {
 // Connects to nobody yet. usage: the URL; environment: the secret is not there.
 [[nodiscard]] Result<std::unique_ptr<RemoteStore>> open_remote(const RemoteSettings& settings,
                                                                const RemoteLimits& limits);
-[[nodiscard]] std::unique_ptr<RemoteStore> make_redis_store(RemoteAddress address, const RemoteLimits& limits);
+[[nodiscard]] std::unique_ptr<RemoteStore> make_redis_store(RemoteAddress address,
+                                                            const RemoteLimits& limits);
 // `bearer`: a token, or empty.
 [[nodiscard]] std::unique_ptr<RemoteStore> make_http_store(RemoteAddress address, std::string bearer,
                                                            const RemoteLimits& limits);

@@ -31,7 +31,7 @@ constexpr milliseconds kMost{30'000};
 constexpr milliseconds kOfUnknown{5};  // a tenth of the 50 ms that an edge takes at least
 constexpr std::int64_t kFirstBackoffMs = 30'000;
 constexpr std::int64_t kLastBackoffMs = 600'000;
-constexpr std::uint64_t kChunk = 64 << 20;         // packed bytes in memory at a time
+constexpr std::uint64_t kChunk = 64 << 20;          // packed bytes in memory at a time
 constexpr std::uint64_t kLargestInput = 256 << 20;  // of the host, that a foreign list may make us read
 constexpr std::size_t kLargestOutbox = 256 << 20;
 constexpr std::string_view kOutboxFormat = "selfbuild outbox 1\n";
@@ -84,9 +84,8 @@ bool is_of(const PlannedEdge& edge, const BuildCache::State& state, const Remote
     if (output.path != path || output.kind == Output::Kind::folder) return false;
     if (is_file(output)) {
       if (each.blobs[i].sha256.empty() || each.blobs[i].name.empty()) return false;
-    } else if (output.link.starts_with('/') ||
-               !state.request.places.in_stage(
-                   Places::absolute(output.link, path.substr(0, path.rfind('/'))))) {
+    } else if (output.link.starts_with('/') || !state.request.places.in_stage(Places::absolute(
+                                                   output.link, path.substr(0, path.rfind('/'))))) {
       return false;
     }
   }
@@ -136,19 +135,21 @@ class Prefetch {
   bool get_bundles(const std::vector<std::size_t>& missing, Deadline deadline) {
     std::vector<Wanted> wanted;
     for (const std::size_t i : missing)
-      wanted.push_back({.name = {.shelf = Shelf::results, .sha256 = bundle_name(state_.edges[i].facts.action)},
-                        .largest = kLargestBundle});
+      wanted.push_back(
+          {.name = {.shelf = Shelf::results, .sha256 = bundle_name(state_.edges[i].facts.action)},
+           .largest = kLargestBundle});
     tier_.use_.asked += static_cast<int>(wanted.size());
-    const Status done = tier_.store_->get_many(wanted, deadline, [&](std::size_t i, const std::string& packed) {
-      const Result<std::string> bytes = unpack(packed, kLargestRecord);
-      Result<Bundle> bundle = bytes ? bundle_from(*bytes, state_.edges[missing[i]].facts.action)
-                                    : Result<Bundle>(fail(bytes.error()));
-      if (!bundle) {
-        ++tier_.use_.refused;
-      } else {
-        accept(missing[i], *bundle);
-      }
-    });
+    const Status done =
+        tier_.store_->get_many(wanted, deadline, [&](std::size_t i, const std::string& packed) {
+          const Result<std::string> bytes = unpack(packed, kLargestRecord);
+          Result<Bundle> bundle = bytes ? bundle_from(*bytes, state_.edges[missing[i]].facts.action)
+                                        : Result<Bundle>(fail(bytes.error()));
+          if (!bundle) {
+            ++tier_.use_.refused;
+          } else {
+            accept(missing[i], *bundle);
+          }
+        });
     if (!done) {
       tier_.failed(done.error());
       return false;
@@ -230,8 +231,8 @@ class Prefetch {
     for (std::size_t begin = 0; begin < wanted.size();) {
       std::size_t end = begin;
       std::uint64_t bytes = 0;
-      while (end < wanted.size() && (end == begin || bytes + blobs_.at(wanted[end]).size +
-                                                             wanted[end].size / 4 <= kChunk)) {
+      while (end < wanted.size() &&
+             (end == begin || bytes + blobs_.at(wanted[end]).size + wanted[end].size / 4 <= kChunk)) {
         bytes += blobs_.at(wanted[end]).size + wanted[end].size / 4;
         ++end;
       }
@@ -327,8 +328,8 @@ class Sending {
   Status get_bundles() {
     std::vector<Wanted> wanted;
     for (const Publication& each : made_)
-      wanted.push_back({.name = {.shelf = Shelf::results, .sha256 = bundle_name(each.action)},
-                        .largest = kLargestBundle});
+      wanted.push_back(
+          {.name = {.shelf = Shelf::results, .sha256 = bundle_name(each.action)}, .largest = kLargestBundle});
     return tier_.store_->get_many(wanted, deadline_, [&](std::size_t i, const std::string& packed) {
       const Result<std::string> bytes = unpack(packed, kLargestRecord);
       if (!bytes) return;
@@ -340,7 +341,8 @@ class Sending {
   // What was seen to be damaged is written again.
   Result<std::vector<bool>> good_ones(const std::vector<RemoteName>& names) {
     SB_TRY(std::vector<bool> have, tier_.store_->have_many(names, deadline_));
-    for (std::size_t i = 0; i < names.size(); ++i) have[i] = have[i] && !tier_.damaged_.contains(names[i].sha256);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      have[i] = have[i] && !tier_.damaged_.contains(names[i].sha256);
     return have;
   }
 
@@ -489,7 +491,11 @@ Backoff read_backoff(const fs::path& file) {
 
 RemoteTier::RemoteTier(RemoteSettings settings, fs::path cache, const artifacts::OutputPool& pool,
                        std::int64_t now_ms, const RemoteLimits& limits)
-    : settings_(std::move(settings)), folder_(folder_in(cache)), pool_(pool), now_ms_(now_ms), limits_(limits) {
+    : settings_(std::move(settings)),
+      folder_(folder_in(cache)),
+      pool_(pool),
+      now_ms_(now_ms),
+      limits_(limits) {
   const Result<RemoteAddress> address = parse_remote_url(settings_.url);
   shown_ = address ? address->shown : "of this project";
 }

@@ -1,17 +1,17 @@
 // RemoteTier: one build's use of the remote cache. Before the edges are decided about, prefetch() brings what
 // other machines know about those that miss here: one batch for all their actions, then the files of those
-// that are hits thereby, in one batch for each step that needs the text of a generated file. Afterwards offer()
-// sends what Ninja made here, when the build is trusted; else it waits for the verdict on the cycle.
+// that are hits thereby, in one batch for each step that needs the text of a generated file. Afterwards
+// offer() sends what Ninja made here, when the build is trusted; else it waits for the verdict on the cycle.
 //
 // The remote may be slow, broken or hostile, and changes nothing but speed:
 //   A connection has 300 ms, and any silence ends at 500 ms.
 //   Bringing may cost a tenth of what the missing edges took when they last ran (an edge of which that is not
 //   known yet counts as 50 ms), at least 500 ms and at most 30 s, plus the time that it has saved so far.
 //   Sending may cost a tenth of what the edges took, at least 1 s and at most 30 s.
-//   After a failure the remote is left alone for the rest of the build, and by this machine for 30 s, after the
-//   next one 60 s, up to 10 min. The first good answer ends that.
-//   A result is taken when it is of exactly the files that its edge makes; a file when its SHA-256 and then its
-//   XXH3-128 and length are those of the record. All else is counted and dropped.
+//   After a failure the remote is left alone for the rest of the build, and by this machine for 30 s, after
+//   the next one 60 s, up to 10 min. The first good answer ends that. A result is taken when it is of exactly
+//   the files that its edge makes; a file when its SHA-256 and then its XXH3-128 and length are those of the
+//   record. All else is counted and dropped.
 #pragma once
 
 #include <chrono>
@@ -83,8 +83,7 @@ class RemoteTier {
 
 // The verdict on a cycle: kept, what it made goes to the remote; else it is forgotten. What went wrong, or an
 // empty text.
-[[nodiscard]] std::string settle_remote(const std::filesystem::path& cache,
-                                        const artifacts::OutputPool& pool, std::int64_t owner, bool kept,
-                                        std::int64_t now_ms);
+[[nodiscard]] std::string settle_remote(const std::filesystem::path& cache, const artifacts::OutputPool& pool,
+                                        std::int64_t owner, bool kept, std::int64_t now_ms);
 
 }  // namespace sb::cache

@@ -1,5 +1,5 @@
-// How rows and records are written as bytes: numbers in seven-bit groups, lowest first, and texts behind their
-// length. Reading never goes beyond the end; what was wrong shows in ok(). Private to this folder.
+// How rows and records are written as bytes: numbers in seven-bit groups, lowest first, and texts behind
+// their length. Reading never goes beyond the end; what was wrong shows in ok(). Private to this folder.
 #pragma once
 
 #include <cstdint>
