@@ -36,7 +36,8 @@ struct BuildRequest {
   // folder holds.
   std::filesystem::path cache;
   std::int64_t cache_owner = 0;  // the cycle that builds an untrusted change: nobody else gets its results
-  cache::RemoteSettings remote;  // what other machines built; its secret is read by us, and no command sees it
+  cache::RemoteSettings
+      remote;  // what other machines built; its secret is read by us, and no command sees it
 };
 
 // The view for a stage whose source and build lie in `folder`: the same path in every stage, on every

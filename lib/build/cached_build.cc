@@ -228,8 +228,7 @@ class CachedBuild {
       return found == ninja->printed.end() ? std::string() : found->second;
     };
     // The build is good without: the next one is slower.
-    if (const auto kept = outputs.keep(printed); !kept)
-      add_note("not kept: " + one_line(kept.error()));
+    if (const auto kept = outputs.keep(printed); !kept) add_note("not kept: " + one_line(kept.error()));
   }
 
   const BuildRequest& request_;

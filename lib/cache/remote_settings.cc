@@ -30,21 +30,22 @@ std::string part(CURLU* url, CURLUPart which, unsigned flags = 0) {
 
 }  // namespace
 
-Result<RemoteAddress> parse_remote_url(const std::string& text) {
-  const std::unique_ptr<CURLU, FreeUrl> url(::curl_url());
-  if (!url || ::curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+Result<RemoteAddress> parse_remote_url(const std::string& url) {
+  const std::unique_ptr<CURLU, FreeUrl> parts(::curl_url());
+  if (!parts ||
+      ::curl_url_set(parts.get(), CURLUPART_URL, url.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
     return fail(ErrorKind::usage, "is not a URL: redis://host:port/database or http://host:port/path");
-  const std::string scheme = part(url.get(), CURLUPART_SCHEME);
+  const std::string scheme = part(parts.get(), CURLUPART_SCHEME);
   if (scheme != "redis" && scheme != "http" && scheme != "https")
     return fail(ErrorKind::usage, "must begin with redis://, http:// or https://");
-  if (!part(url.get(), CURLUPART_QUERY).empty() || !part(url.get(), CURLUPART_FRAGMENT).empty())
+  if (!part(parts.get(), CURLUPART_QUERY).empty() || !part(parts.get(), CURLUPART_FRAGMENT).empty())
     return fail(ErrorKind::usage, "must end with its path");
   RemoteAddress address;
-  address.user = part(url.get(), CURLUPART_USER, CURLU_URLDECODE);
-  address.password = part(url.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
-  const std::string host = part(url.get(), CURLUPART_HOST);
-  const std::string port = part(url.get(), CURLUPART_PORT);
-  std::string path = part(url.get(), CURLUPART_PATH);
+  address.user = part(parts.get(), CURLUPART_USER, CURLU_URLDECODE);
+  address.password = part(parts.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
+  const std::string host = part(parts.get(), CURLUPART_HOST);
+  const std::string port = part(parts.get(), CURLUPART_PORT);
+  std::string path = part(parts.get(), CURLUPART_PATH);
   while (path.ends_with('/')) path.pop_back();
   if (scheme == "redis") {
     address.connect = fmt::format("http://{}:{}", host, port.empty() ? "6379" : port);

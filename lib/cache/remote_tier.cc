@@ -21,7 +21,6 @@
 namespace sb::cache {
 
 namespace fs = std::filesystem;
-using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -134,6 +133,7 @@ class Prefetch {
 
   bool get_bundles(const std::vector<std::size_t>& missing, Deadline deadline) {
     std::vector<Wanted> wanted;
+    wanted.reserve(missing.size());
     for (const std::size_t i : missing)
       wanted.push_back(
           {.name = {.shelf = Shelf::results, .sha256 = bundle_name(state_.edges[i].facts.action)},
@@ -268,9 +268,11 @@ class Prefetch {
       for (std::size_t i = next++; i < ids.size(); i = next++) {
         if (packed[i].empty()) continue;
         const Result<std::string> bytes = unpack(packed[i], ids[i].size);
-        good[i] = bytes && sha256_hex(*bytes) == blobs_.at(ids[i]).sha256 &&
-                  tier_.pool_.put_bytes(ids[i], *bytes).has_value();
-        if (good[i] != 0) packed[i].clear();
+        if (!bytes || sha256_hex(*bytes) != blobs_.at(ids[i]).sha256 ||
+            !tier_.pool_.put_bytes(ids[i], *bytes))
+          continue;
+        good[i] = 1;
+        packed[i].clear();
       }
     };
     {
@@ -327,6 +329,7 @@ class Sending {
  private:
   Status get_bundles() {
     std::vector<Wanted> wanted;
+    wanted.reserve(made_.size());
     for (const Publication& each : made_)
       wanted.push_back(
           {.name = {.shelf = Shelf::results, .sha256 = bundle_name(each.action)}, .largest = kLargestBundle});
@@ -341,7 +344,8 @@ class Sending {
   // What was seen to be damaged is written again.
   Result<std::vector<bool>> good_ones(const std::vector<RemoteName>& names) {
     SB_TRY(std::vector<bool> have, tier_.store_->have_many(names, deadline_));
-    for (std::size_t i = 0; i < names.size(); ++i) have[i] = have[i] && !tier_.damaged_.contains(names[i].sha256);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      have[i] = have[i] && !tier_.damaged_.contains(names[i].sha256);
     return have;
   }
 
@@ -398,6 +402,7 @@ class Sending {
   // The files first: no result is to be seen before them.
   Status flush() {
     std::vector<RemoteName> names;
+    names.reserve(files_.size());
     for (const Offered& each : files_) names.push_back(each.name);
     SB_TRY(const std::vector<bool> have, good_ones(names));
     std::vector<Offered> fresh;

@@ -11,7 +11,8 @@
 //       targets: [hello, hello_test]    # default: all
 //       outputs: [bin/hello]            # files or folders of the build folder that make a version
 //       cache: {remote: "redis://host:6379/0", write: true, secret_environment: SELFBUILD_CACHE_PASSWORD}
-//                                       # results of other machines; default: none. README.md, "A remote cache"
+//                                       # results of other machines; default: none. README.md, "A remote
+//                                       cache"
 //       timeout: 30m  memory: 4G  processes: 4096  log: 64M (what it may print)  cpu: 2h (default: no limit)
 //     test:
 //       ctest: [-L, unit]               # arguments for ctest; or command: [./smoke.sh]

@@ -78,7 +78,8 @@ std::string rule_remote(const std::string& text) {
 }
 
 std::string rule_secret_variable(const std::string& text) {
-  return text.starts_with(cache::kSecretPrefix) ? "" : fmt::format("must begin with {}", cache::kSecretPrefix);
+  return text.starts_with(cache::kSecretPrefix) ? ""
+                                                : fmt::format("must begin with {}", cache::kSecretPrefix);
 }
 
 std::string rule_absolute_path(const std::string& text) {

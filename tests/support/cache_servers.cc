@@ -16,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Debian's redis-tools has the server under the name of a tool that it also is; redis-server is a link to it, and
-// a service that starts at boot.
+// Debian's redis-tools has the server under the name of a tool that it also is; redis-server is a link to it,
+// and a service that starts at boot.
 constexpr const char* kRedisPrograms[] = {"/usr/bin/redis-server", "/usr/bin/redis-check-rdb",
                                           "/usr/local/bin/redis-server"};
 constexpr const char* kNginxPrograms[] = {"/usr/sbin/nginx", "/usr/local/sbin/nginx"};
@@ -77,7 +77,8 @@ class Redis final : public CacheServer {
     if (!password_.empty()) environment["REDISCLI_AUTH"] = password_;
     const Finished finished = run_program(argv, folder_.path(), environment);
     std::vector<std::string> names;
-    for (std::size_t at = 0, end = 0; (end = finished.out.find('\n', at)) != std::string::npos; at = end + 1) {
+    for (std::size_t at = 0, end = 0; (end = finished.out.find('\n', at)) != std::string::npos;
+         at = end + 1) {
       std::string name = finished.out.substr(at, end - at);
       if (!name.starts_with("selfbuild:")) continue;
       name = name.substr(10);

@@ -14,7 +14,8 @@ namespace sb::tests {
 class CacheServer {
  public:
   virtual ~CacheServer() = default;
-  // "redis://127.0.0.1:port", "http://127.0.0.1:port/cache"; with another port where something stands between.
+  // "redis://127.0.0.1:port", "http://127.0.0.1:port/cache"; with another port where something stands
+  // between.
   [[nodiscard]] virtual std::string url(int port = 0) const = 0;
   [[nodiscard]] int port() const { return port_; }
   // Of what is stored: "ac/<sha256>", "cas/<sha256>".
@@ -25,8 +26,8 @@ class CacheServer {
   int port_ = 0;
 };
 
-// `password`: what Redis asks for, or the bearer token that nginx wants; empty: nothing. Null when the program is
-// not installed: the test is to be skipped.
+// `password`: what Redis asks for, or the bearer token that nginx wants; empty: nothing. Null when the
+// program is not installed: the test is to be skipped.
 [[nodiscard]] std::unique_ptr<CacheServer> start_redis(const std::string& password = {});
 [[nodiscard]] std::unique_ptr<CacheServer> start_nginx(const std::string& password = {});
 

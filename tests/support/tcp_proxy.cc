@@ -64,7 +64,8 @@ struct Connection {
     if (n < 0) return;
     if (n == 0) way.ended = true;
     if (n == 0 || manner == TcpProxy::Manner::silent) return;
-    way.queue.emplace_back(steady_clock::now() + delay, std::string(block.data(), static_cast<std::size_t>(n)));
+    way.queue.emplace_back(steady_clock::now() + delay,
+                           std::string(block.data(), static_cast<std::size_t>(n)));
     way.queued += static_cast<std::size_t>(n);
   }
 
@@ -142,7 +143,8 @@ void TcpProxy::run(const std::stop_token& stop) {
       const auto left = std::chrono::nanoseconds(next - now).count();
       wait = {.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
     }
-    if (::ppoll(ends.data(), ends.size(), next == steady_clock::time_point::max() ? nullptr : &wait, nullptr) < 0)
+    if (::ppoll(ends.data(), ends.size(), next == steady_clock::time_point::max() ? nullptr : &wait,
+                nullptr) < 0)
       continue;
     if ((ends[0].revents & POLLIN) != 0) {
       const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -157,7 +159,8 @@ void TcpProxy::run(const std::stop_token& stop) {
         const int on = 1;
         ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         ::setsockopt(fresh.server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (::connect(fresh.server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fresh.end(true);
+        if (::connect(fresh.server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+          fresh.end(true);
         fresh.ways[0].from = fresh.ways[1].to = client;
         fresh.ways[0].to = fresh.ways[1].from = fresh.server;
       } else if (client >= 0) {
@@ -173,7 +176,8 @@ void TcpProxy::run(const std::stop_token& stop) {
       for (Way& way : each.ways) {
         if (!each.over) each.give(way);
       }
-      if (!each.over && std::ranges::any_of(each.ways, [](const Way& way) { return way.ended && way.queue.empty(); }))
+      if (!each.over &&
+          std::ranges::any_of(each.ways, [](const Way& way) { return way.ended && way.queue.empty(); }))
         each.end(false);
     }
     connections.remove_if([](const Connection& each) { return each.over; });

@@ -1,5 +1,5 @@
-// A small project that is built on several "machines": each has a cache folder of its own, all see the stage at
-// one path. Two objects (one reads a generated header), an archive and a program.
+// A small project that is built on several "machines": each has a cache folder of its own, all see the stage
+// at one path. Two objects (one reads a generated header), an archive and a program.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +18,7 @@ inline constexpr int kFiles = 5;  // that they make
 
 struct Built {
   Taken taken;
-  int ran = 0;                               // edges that Ninja ran
+  int ran = 0;  // edges that Ninja ran
   RemoteUse use;
   std::map<std::string, std::string> files;  // bytes by name
 };

@@ -164,9 +164,9 @@ TEST(RemoteUrl, is_taken_apart) {
 }
 
 TEST(RemoteUrl, is_refused_without_showing_it) {
-  for (const char* url : {"", "cache", "ftp://me:secret@host/", "file:///etc/passwd", "redis://me:secret@host/x",
-                          "redis://host/99999999999", "redis://host/-1", "http://me:secret@host/a?b=c",
-                          "http://host/#x", "http://"}) {
+  for (const char* url : {"", "cache", "ftp://me:secret@host/", "file:///etc/passwd",
+                          "redis://me:secret@host/x", "redis://host/99999999999", "redis://host/-1",
+                          "http://me:secret@host/a?b=c", "http://host/#x", "http://"}) {
     const auto address = parse_remote_url(url);
     EXPECT_FALSE(address.has_value()) << url;
     const std::string shown = address ? "" : format_error(address.error());

@@ -1,16 +1,16 @@
-// The remote cache against real servers: what another machine built is not built again, and whatever the remote
-// does or has become, the build is right.
+// The remote cache against real servers: what another machine built is not built again, and whatever the
+// remote does or has become, the build is right.
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
 
 #include <gtest/gtest.h>
 
+#include "cache/remote_record.h"
 #include "support/cache_servers.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
 #include "support/tcp_proxy.h"
-#include "cache/remote_record.h"
 #include "unit/cache/remote_build.h"
 
 namespace sb::cache {
@@ -27,7 +27,8 @@ class Remote : public testing::TestWithParam<const char*> {
     settings_.url = server_->url();
   }
   static std::unique_ptr<tests::CacheServer> start(const std::string& password = {}) {
-    return std::string_view(GetParam()) == "redis" ? tests::start_redis(password) : tests::start_nginx(password);
+    return std::string_view(GetParam()) == "redis" ? tests::start_redis(password)
+                                                   : tests::start_nginx(password);
   }
   [[nodiscard]] std::unique_ptr<RemoteStore> store() const {
     return open_remote(settings_, RemoteBuild::patient()).value();
@@ -109,7 +110,8 @@ TEST_P(Remote, spares_another_machine_every_edge) {
 
 TEST_P(Remote, knows_the_newest_results_of_an_edge) {
   const auto two = [](int i) {
-    return "#include \"common.h\"\nint two() { return 2 + " + std::to_string(i) + " - " + std::to_string(i) + "; }\n";
+    return "#include \"common.h\"\nint two() { return 2 + " + std::to_string(i) + " - " + std::to_string(i) +
+           "; }\n";
   };
   for (int i = 0; i < 3; ++i) {
     build_.edit("two.cc", two(i) + "int extra" + std::to_string(i) + ";\n");
@@ -214,13 +216,15 @@ TEST_P(Remote, takes_only_results_of_the_files_that_the_edge_makes) {
 
 TEST_P(Remote, reads_no_device_that_a_list_names) {
   (void)build_.build(build_.machine("first"), settings_);
-  for (const char* path : {"/dev/zero", "/proc/self/environ", "/sys/kernel/uevent_seqnum", "../../../../dev/zero"}) {
+  for (const char* path :
+       {"/dev/zero", "/proc/self/environ", "/sys/kernel/uevent_seqnum", "../../../../dev/zero"}) {
     ASSERT_NO_FATAL_FAILURE(edit_results([&](RemoteResult& each, Bundle& bundle) {
       if (each.list) bundle.lists[*each.list] = {path};
     }));
     RemoteSettings read_only = settings_;
     read_only.write = false;
-    const Built built = build_.build(build_.machine(std::string("list ") + std::string(path).substr(5, 3)), read_only);
+    const Built built =
+        build_.build(build_.machine(std::string("list ") + std::string(path).substr(5, 3)), read_only);
     EXPECT_EQ(built.use.refused, 2) << path;
     EXPECT_EQ(built.ran, 4) << path << ": all but the copied header";
   }
@@ -251,13 +255,15 @@ TEST_P(Remote, gets_nothing_from_an_untrusted_cycle_before_its_verdict) {
   const artifacts::OutputPool pool(untrusted.cache / "outputs");
   EXPECT_EQ(settle_remote(untrusted.cache, pool, 7, false, untrusted.now_ms), "");
   EXPECT_TRUE(server_->names().empty());
-  EXPECT_EQ(settle_remote(untrusted.cache, pool, 7, true, untrusted.now_ms), "") << "rejected once is for ever";
+  EXPECT_EQ(settle_remote(untrusted.cache, pool, 7, true, untrusted.now_ms), "")
+      << "rejected once is for ever";
   EXPECT_TRUE(server_->names().empty());
 
   Machine other = build_.machine("second");
   other.owner = 8;
   (void)build_.build(other, settings_);
-  EXPECT_EQ(settle_remote(other.cache, artifacts::OutputPool(other.cache / "outputs"), 8, true, other.now_ms), "");
+  EXPECT_EQ(settle_remote(other.cache, artifacts::OutputPool(other.cache / "outputs"), 8, true, other.now_ms),
+            "");
   EXPECT_EQ(names(Shelf::results).size(), std::size_t{kEdges});
   EXPECT_EQ(names(Shelf::blobs).size(), std::size_t{kFiles});
   Machine third = build_.machine("third");
@@ -281,7 +287,8 @@ TEST_P(Remote, is_left_alone_after_a_failure_for_longer_each_time) {
   Built built = build_.build(machine, settings_);
   EXPECT_EQ(built.ran, kEdges);
   EXPECT_EQ(built.files, first.files);
-  EXPECT_NE(built.use.note.find("is left alone for 30.0 s: it cannot be reached"), std::string::npos) << built.use.note;
+  EXPECT_NE(built.use.note.find("is left alone for 30.0 s: it cannot be reached"), std::string::npos)
+      << built.use.note;
   build_.edit("made.in", "#define MADE 20 + 20\n");
   machine.now_ms += 29'999;
   built = build_.build(machine, settings_);
