@@ -38,7 +38,8 @@ constexpr std::array kRefusals = {
     Refusal{"-Wl,--cref", "the linker's table depends on more than its inputs"},
     Refusal{"-Wl,--out-implib", "the import library is a file that the edge does not declare"},
     Refusal{"-Wl,--dependency-file", "the linker's dependency file is not declared"},
-    Refusal{"-fsave-optimization-record", "-fsave-optimization-record writes a file that the edge does not declare"},
+    Refusal{"-fsave-optimization-record",
+            "-fsave-optimization-record writes a file that the edge does not declare"},
     Refusal{"-foptimization-record", "-foptimization-record… writes a file that the edge does not declare"},
     Refusal{"-fopt-info", "-fopt-info writes a file that the edge may not declare"},
     Refusal{"-Wa,-a", "the assembler's listing is a file that the edge may not declare"},
@@ -128,7 +129,8 @@ class ShellReader {
       expands_ = true;
   }
   void end_word() {
-    if (has_pattern_ && word_ != "[" && word_ != "[[") expands_ = true;
+    // No file's name begins like a flag.
+    if (has_pattern_ && word_ != "[" && word_ != "[[" && !word_.starts_with('-')) expands_ = true;
     has_pattern_ = false;
     if (in_word_) words_.push_back(std::move(word_));
     word_.clear();
@@ -167,13 +169,14 @@ bool is_archiver(std::string_view program) {
 // What CMake does itself around a link.
 bool is_link_step(const Words& words) {
   return words.size() > 2 && name_of(words[0]) == "cmake" && words[1] == "-E" &&
-         (words[2] == "rm" || words[2] == "true" || words[2] == "echo" || words[2].starts_with("cmake_symlink_"));
+         (words[2] == "rm" || words[2] == "true" || words[2] == "echo" ||
+          words[2].starts_with("cmake_symlink_"));
 }
 
 bool is_source(std::string_view word) {
-  static constexpr std::array kSuffixes = {".c",   ".cc",  ".cpp", ".cxx", ".c++", ".C", ".m", ".mm", ".cu",
-                                           ".s",   ".S",   ".sx",  ".i",   ".ii",  ".f", ".F", ".f90", ".F90",
-                                           ".cppm", ".ixx", ".h",   ".hh",  ".hpp", ".hxx"};
+  static constexpr std::array kSuffixes = {".c",   ".cc",  ".cpp",  ".cxx", ".c++", ".C",  ".m",   ".mm",
+                                           ".cu",  ".s",   ".S",    ".sx",  ".i",   ".ii", ".f",   ".F",
+                                           ".f90", ".F90", ".cppm", ".ixx", ".h",   ".hh", ".hpp", ".hxx"};
   return word.front() != '-' &&
          std::ranges::any_of(kSuffixes, [&](std::string_view suffix) { return word.ends_with(suffix); });
 }
@@ -324,9 +327,9 @@ class FactReader {
       std::string_view piece = word.substr(0, end);
       // "-T/x.ld": the path in it.
       if (piece.starts_with('-')) piece.remove_prefix(std::min(piece.find('/'), piece.size()));
-      const bool may_be_path =
-          !piece.empty() && piece.size() < 4096 &&
-          (piece.find('/') != std::string_view::npos || piece.find('.') != std::string_view::npos || !drives_);
+      const bool may_be_path = !piece.empty() && piece.size() < 4096 &&
+                               (piece.find('/') != std::string_view::npos ||
+                                piece.find('.') != std::string_view::npos || !drives_);
       if (may_be_path) {
         std::string path = absolute(piece);
         if (!drives_ && !archives_) named_to_tools_.insert(path);

@@ -62,7 +62,8 @@ std::string with_response_file(std::string command, const std::string& name, std
 
 // Macros may stand in definitions, too: -DWHEN=__TIME__.
 bool asks_in_flags(std::string_view command) {
-  for (const std::string_view word : {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_embed"}) {
+  for (const std::string_view word :
+       {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_embed"}) {
     if (command.find(word) != std::string_view::npos) return true;
   }
   return false;
@@ -72,7 +73,8 @@ bool asks_in_flags(std::string_view command) {
 Key processor() {
   const Result<std::string> text = os::read_file("/proc/cpuinfo");
   KeyBuilder key;
-  for (const std::string_view name : {"vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part"}) {
+  for (const std::string_view name :
+       {"vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part"}) {
     const std::size_t at = text ? text->find(name) : std::string::npos;
     if (at != std::string::npos) key.add(std::string_view(*text).substr(at, text->find('\n', at) - at));
   }
@@ -393,7 +395,8 @@ std::size_t EdgeKeys::search_of(const CommandFacts& command, const std::vector<s
       const bool stage = places_.in_stage(folder) || folder == places_.source || folder == places_.build;
       if (stage) add_with_ancestors(search.of_stage, folder);
       // One of the stage may be a symlink out of it.
-      if ((!stage || listing_.links_folders()) && std::ranges::find(search.of_host, folder) == search.of_host.end())
+      if ((!stage || listing_.links_folders()) &&
+          std::ranges::find(search.of_host, folder) == search.of_host.end())
         search.of_host.push_back(folder);
     }
     searches_.push_back(std::move(search));

@@ -55,7 +55,9 @@ Result<std::string> read_whole(int fd, std::size_t expected) {
 // were made from was read when they were made.
 bool is_text(std::string_view bytes) {
   if (static_cast<std::int64_t>(bytes.size()) > kLargestText) return false;
-  for (const std::string_view magic : {"\x7f" "ELF", "!<arch>", "gpch", "CPCH"}) {
+  for (const std::string_view magic : {"\x7f"
+                                       "ELF",
+                                       "!<arch>", "gpch", "CPCH"}) {
     if (bytes.starts_with(magic)) return false;
   }
   return true;
