@@ -188,8 +188,8 @@ std::string with_suffix(const std::string& path, std::string_view suffix) {
 // Reads the words of one simple command after the other into the facts.
 class FactReader {
  public:
-  FactReader(const std::string& directory, const std::vector<std::string>& outputs)
-      : directory_(directory),
+  FactReader(std::string directory, const std::vector<std::string>& outputs)
+      : directory_(std::move(directory)),
         outputs_(outputs.begin(), outputs.end()),
         first_output_(outputs.empty() ? "" : outputs[0]) {}
 

@@ -33,14 +33,14 @@ bool is_word_character(char c) {
 std::string without_variables(std::string_view word) {
   std::string result;
   int depth = 0;
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    if (word[i] == '$') continue;
-    if (word[i] == '{') {
+  for (const char c : word) {
+    if (c == '$') continue;
+    if (c == '{') {
       if (depth++ == 0) result += '*';
-    } else if (word[i] == '}') {
+    } else if (c == '}') {
       depth = std::max(0, depth - 1);
     } else if (depth == 0) {
-      result += word[i];
+      result += c;
     }
   }
   return result;
@@ -61,12 +61,13 @@ struct Words {
   }
   void add(std::string_view word) {
     const std::string plain = without_variables(word);
+    const bool says_more = plain.find_first_not_of("*?[]@.") != std::string::npos;
+    // file(GLOB x *): everything
+    const bool means_all = word.find('$') == std::string_view::npos && plain.find('*') != std::string::npos;
     if (plain.find_first_of("*?[") == std::string::npos) {
       names.insert(plain);
-    } else if (plain.find_first_not_of("*?[]@.") != std::string::npos) {
+    } else if (says_more || means_all) {
       patterns.insert(plain);
-    } else if (word.find('$') == std::string_view::npos && plain.find('*') != std::string::npos) {
-      patterns.insert(plain);  // file(GLOB x *): everything
     }
   }
   [[nodiscard]] bool could_mean(const std::string& name) const {

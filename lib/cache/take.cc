@@ -72,6 +72,7 @@ Status place_all(const artifacts::OutputPool& pool, const std::vector<Job>& jobs
   const std::size_t most = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t helpers = std::min(most, jobs.size() / kAtOnce + 1) - 1;
   std::vector<std::jthread> threads;
+  threads.reserve(helpers);
   for (std::size_t i = 0; i < helpers; ++i) threads.emplace_back(work);
   work();
   threads.clear();
