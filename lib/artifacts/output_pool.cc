@@ -91,7 +91,7 @@ fs::path OutputPool::temporary() const {
 Result<PooledId> OutputPool::put(const fs::path& file, Sharing sharing) const {
   SB_TRY(const UniqueFd source, open_regular(file));
   SB_TRY(const PooledId id, digest_of_file(source.get()));
-  if (find(id)) return id;
+  if (verify(id)) return id;
   const fs::path object = path_of(id);
   SB_CHECK(os::make_folders(object.parent_path()));
   const fs::path incoming = temporary();

@@ -32,9 +32,9 @@ class OutputPool {
  public:
   explicit OutputPool(std::filesystem::path root) : root_(std::move(root)) {}
 
-  // Keeps the bytes of a regular file. With Sharing::link the object becomes another name of that file, which
-  // loses its write permission; a file system that cannot link gets a copy. refused for anything but a
-  // regular file.
+  // Keeps the bytes of a regular file, and mends an object that was damaged. With Sharing::link the object
+  // becomes another name of that file, which loses its write permission; a file system that cannot link gets
+  // a copy. refused for anything but a regular file.
   [[nodiscard]] Result<PooledId> put(const std::filesystem::path& file, Sharing sharing) const;
   // Keeps bytes that came from elsewhere, when they are those of `id`; corrupt when not.
   [[nodiscard]] Status put_bytes(const PooledId& id, std::string_view bytes) const;

@@ -42,7 +42,7 @@ struct BuildCache::State {
   std::unordered_map<ninja::EdgeId, std::size_t> positions;  // in `edges`
   std::unordered_map<ActionStore::PathId, FileTable::Number> by_store_id;
   std::vector<EdgeVerdict> verdicts;
-  std::int64_t began_ns = 0;                                  // when take() ended, by the file systems' clock
+  std::int64_t began_ns = 0;  // when Ninja might start, by the file systems' clock
   std::unordered_map<FileTable::Number, std::string> placed;  // of hits' outputs: what lstat(2) said then
   // What the remote has promised and not brought yet: as good as in the pool, but for who reads it.
   std::set<artifacts::PooledId> arriving;

@@ -129,7 +129,8 @@ class ShellReader {
       expands_ = true;
   }
   void end_word() {
-    if (has_pattern_ && word_ != "[" && word_ != "[[") expands_ = true;
+    // No file's name begins like a flag.
+    if (has_pattern_ && word_ != "[" && word_ != "[[" && !word_.starts_with('-')) expands_ = true;
     has_pattern_ = false;
     if (in_word_) words_.push_back(std::move(word_));
     word_.clear();
@@ -187,8 +188,8 @@ std::string with_suffix(const std::string& path, std::string_view suffix) {
 // Reads the words of one simple command after the other into the facts.
 class FactReader {
  public:
-  FactReader(const std::string& directory, const std::vector<std::string>& outputs)
-      : directory_(directory),
+  FactReader(std::string directory, const std::vector<std::string>& outputs)
+      : directory_(std::move(directory)),
         outputs_(outputs.begin(), outputs.end()),
         first_output_(outputs.empty() ? "" : outputs[0]) {}
 

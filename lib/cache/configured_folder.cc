@@ -33,14 +33,14 @@ bool is_word_character(char c) {
 std::string without_variables(std::string_view word) {
   std::string result;
   int depth = 0;
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    if (word[i] == '$') continue;
-    if (word[i] == '{') {
+  for (const char c : word) {
+    if (c == '$') continue;
+    if (c == '{') {
       if (depth++ == 0) result += '*';
-    } else if (word[i] == '}') {
+    } else if (c == '}') {
       depth = std::max(0, depth - 1);
     } else if (depth == 0) {
-      result += word[i];
+      result += c;
     }
   }
   return result;
@@ -61,12 +61,13 @@ struct Words {
   }
   void add(std::string_view word) {
     const std::string plain = without_variables(word);
+    const bool says_more = plain.find_first_not_of("*?[]@.") != std::string::npos;
+    // file(GLOB x *): everything
+    const bool means_all = word.find('$') == std::string_view::npos && plain.find('*') != std::string::npos;
     if (plain.find_first_of("*?[") == std::string::npos) {
       names.insert(plain);
-    } else if (plain.find_first_not_of("*?[]@.") != std::string::npos) {
+    } else if (says_more || means_all) {
       patterns.insert(plain);
-    } else if (word.find('$') == std::string_view::npos && plain.find('*') != std::string::npos) {
-      patterns.insert(plain);  // file(GLOB x *): everything
     }
   }
   [[nodiscard]] bool could_mean(const std::string& name) const {
@@ -86,9 +87,9 @@ bool is_file_name(std::string_view word) {
 }
 
 bool is_compiled(std::string_view name) {
-  for (const std::string_view suffix : {".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".m", ".mm", ".cu", ".s", ".S",
-                                        ".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp", ".tcc", ".inc",
-                                        ".cppm", ".ixx"}) {
+  for (const std::string_view suffix :
+       {".c", ".cc", ".cpp", ".cxx", ".c++", ".C",   ".m",   ".mm",  ".cu",  ".s",    ".S",
+        ".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp", ".tcc", ".inc", ".cppm", ".ixx"}) {
     if (name.ends_with(suffix)) return true;
   }
   return false;
@@ -135,7 +136,8 @@ void each_command(const std::string& lower, std::string_view text, std::string_v
 
 std::string lower_case(std::string_view text) {
   std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return lower;
 }
 
@@ -155,11 +157,14 @@ bool read_readers(std::string_view text, Words& words) {
   const std::string lower = lower_case(text);
   each_command(lower, text, "file", [&](std::string_view arguments) {
     const std::size_t start = std::min(arguments.find_first_not_of(" \t\n"), arguments.size());
-    for (const std::string_view lists : {"GLOB", "WRITE", "APPEND", "MAKE_DIRECTORY", "RELATIVE_PATH", "TO_"}) {
+    for (const std::string_view lists :
+         {"GLOB", "WRITE", "APPEND", "MAKE_DIRECTORY", "RELATIVE_PATH", "TO_"}) {
       if (arguments.substr(start).starts_with(lists)) return;
     }
     words.read(arguments);
-    hidden = hidden || hides_name(arguments.substr(std::min(arguments.find_first_of(" \t\n", start), arguments.size())));
+    hidden =
+        hidden ||
+        hides_name(arguments.substr(std::min(arguments.find_first_of(" \t\n", start), arguments.size())));
   });
   for (const std::string_view command : {"try_compile", "try_run", "execute_process", "exec_program"})
     each_command(lower, text, command, [&](std::string_view arguments) { words.read(arguments); });
@@ -231,7 +236,8 @@ std::vector<std::string> files_that_matter(const std::vector<std::string>& texts
   for (const std::string& path : paths) {
     if (path.ends_with('/')) continue;
     const std::string name = path.substr(path.rfind('/') + 1);
-    if (read.could_mean(name) || ((hidden || !is_compiled(name)) && words.could_mean(name))) files.push_back(path);
+    if (read.could_mean(name) || ((hidden || !is_compiled(name)) && words.could_mean(name)))
+      files.push_back(path);
   }
   std::ranges::sort(files);
   return files;

@@ -43,7 +43,7 @@ class EdgeKeys {
            const StageListing& listing, const std::vector<std::string>& environment);
 
   // Of the edges in build order.
-  [[nodiscard]] Result<EdgeFacts> facts(ninja::EdgeId edge);
+  [[nodiscard]] Result<EdgeFacts> facts(ninja::EdgeId id);
   // A file's number for a path as the manifest or a depfile writes it.
   [[nodiscard]] FileTable::Number file(std::string_view path) {
     return files_.number(places_.absolute(path));
@@ -78,11 +78,11 @@ class EdgeKeys {
   };
   [[nodiscard]] std::string refusal_of(ninja::EdgeId edge) const;
   void add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered_set<ninja::NodeId>& seen);
-  void add_input(FileTable::Number file, EdgeFacts& facts);
+  void add_input(FileTable::Number input, EdgeFacts& facts);
   [[nodiscard]] Status add_mentioned(const CommandFacts& command, EdgeFacts& facts);
   [[nodiscard]] Status add_folder(const std::string& path, EdgeFacts& facts);
   void add_script_folder(const std::string& script, EdgeFacts& facts);
-  void add_shared_libraries(ninja::EdgeId edge, EdgeFacts& facts, std::unordered_set<ninja::EdgeId>& seen);
+  void add_shared_libraries(ninja::EdgeId id, EdgeFacts& facts, std::unordered_set<ninja::EdgeId>& seen);
   [[nodiscard]] Status add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBuilder& action);
   [[nodiscard]] Status add_libraries(const CommandFacts& command, const std::vector<std::string>& host_dirs,
                                      EdgeFacts& facts, KeyBuilder& action);

@@ -62,8 +62,8 @@ class Keeper {
     ActionResult result;
   };
 
-  // A file that no edge declares would be missing, or be as it was, when the edge that wrote it comes from the
-  // cache. Which one did is not known: one of those that run more than compilers.
+  // A file that no edge declares would be missing, or be as it was, when the edge that wrote it comes from
+  // the cache. Which one did is not known: one of those that run more than compilers.
   Status find_stray() {
     std::unordered_set<std::string> declared;
     bool possible = false;
@@ -97,7 +97,8 @@ class Keeper {
   [[nodiscard]] bool is_touched(const std::string& path) const {
     struct stat info{};
     return state_.keys.producer(state_.keys.file(path)) == ninja::kNoEdge &&
-           ::lstat(state_.request.places.real(path).c_str(), &info) == 0 && changed_ns(info) >= state_.began_ns;
+           ::lstat(state_.request.places.real(path).c_str(), &info) == 0 &&
+           changed_ns(info) >= state_.began_ns;
   }
 
   // When each output last changed, before keeping it changes that (a link is a change of the inode).

@@ -8,8 +8,8 @@ class CommandTraps : public Workshop {
  protected:
   // out.txt, made by a command with these words.
   void command(const std::string& words, const std::string& more = "") {
-    cmake("add_custom_command(OUTPUT out.txt " + words + ")\nadd_custom_target(all_of_it ALL DEPENDS out.txt)\n" +
-          more);
+    cmake("add_custom_command(OUTPUT out.txt " + words +
+          ")\nadd_custom_target(all_of_it ALL DEPENDS out.txt)\n" + more);
   }
   void expect_hits_then_noticed(const std::function<void()>& change) {
     build_and_compare();
@@ -205,7 +205,9 @@ TEST_F(CommandTraps, what_changes_an_input_while_it_runs_is_not_kept) {
       "add_custom_command(OUTPUT a.txt COMMAND sh ${CMAKE_SOURCE_DIR}/gen.sh)\n"
       "add_custom_command(OUTPUT b.txt COMMAND cp ${CMAKE_SOURCE_DIR}/in.txt b.txt DEPENDS in.txt a.txt)\n"
       "add_custom_target(all_of_it ALL DEPENDS b.txt)\n");
-  write("gen.sh", "cat /selfbuild/tree/in.txt > a.txt; echo more >> /selfbuild/tree/in.txt; sleep 0.05; echo >> a.txt\n");
+  write(
+      "gen.sh",
+      "cat /selfbuild/tree/in.txt > a.txt; echo more >> /selfbuild/tree/in.txt; sleep 0.05; echo >> a.txt\n");
   write("in.txt", "one\n");
   ASSERT_GOOD(build());
   build_and_compare();
@@ -217,7 +219,8 @@ TEST_F(CommandTraps, a_program_that_is_stripped_later_is_the_linkers_when_it_com
   const std::string base =
       "add_executable(tiny main.cc)\n"
       "add_custom_command(OUTPUT stamp COMMAND ";
-  const std::string rest = " && cmake -E touch stamp DEPENDS tiny VERBATIM)\nadd_custom_target(x ALL DEPENDS stamp)\n";
+  const std::string rest =
+      " && cmake -E touch stamp DEPENDS tiny VERBATIM)\nadd_custom_target(x ALL DEPENDS stamp)\n";
   write("main.cc", "int main() {}\n");
   cmake(base + "strip tiny" + rest);
   build_and_compare();

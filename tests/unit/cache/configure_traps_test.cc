@@ -29,7 +29,9 @@ TEST_F(ConfigureTraps, a_template_is_an_input) {
 }
 
 TEST_F(ConfigureTraps, generator_expressions_are_evaluated_again) {
-  cmake("add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE $<$<CONFIG:Debug>:VALUE=3>)\n");
+  cmake(
+      "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE "
+      "$<$<CONFIG:Debug>:VALUE=3>)\n");
   build_and_compare();
   request_.options.emplace_back("-DCMAKE_BUILD_TYPE=Debug");
   build_and_compare();
@@ -37,7 +39,8 @@ TEST_F(ConfigureTraps, generator_expressions_are_evaluated_again) {
 }
 
 TEST_F(ConfigureTraps, globs_see_added_and_removed_files) {
-  for (const std::string glob : {"GLOB s *.cc", "GLOB s CONFIGURE_DEPENDS *.cc", "GLOB_RECURSE s [a-z]*.c*"}) {
+  for (const std::string glob :
+       {"GLOB s *.cc", "GLOB s CONFIGURE_DEPENDS *.cc", "GLOB_RECURSE s [a-z]*.c*"}) {
     cmake("file(" + glob + ")\nadd_library(tiny OBJECT ${s})\n");
     expect_noticed([&] { write("more.cc", "int more = 1;\n"); });
     remove("more.cc");
@@ -46,9 +49,10 @@ TEST_F(ConfigureTraps, globs_see_added_and_removed_files) {
 }
 
 TEST_F(ConfigureTraps, files_that_cmake_looks_for_are_noticed) {
-  for (const std::string look : {"if(EXISTS ${CMAKE_SOURCE_DIR}/etc/extra)\nset(V 1)\nendif()\n",
-                                 "set(n extra)\nif(EXISTS ${CMAKE_SOURCE_DIR}/etc/${n})\nset(V 1)\nendif()\n",
-                                 "find_file(F extra PATHS ${CMAKE_SOURCE_DIR}/etc NO_DEFAULT_PATH)\nif(F)\nset(V 1)\nendif()\n"}) {
+  for (const std::string look :
+       {"if(EXISTS ${CMAKE_SOURCE_DIR}/etc/extra)\nset(V 1)\nendif()\n",
+        "set(n extra)\nif(EXISTS ${CMAKE_SOURCE_DIR}/etc/${n})\nset(V 1)\nendif()\n",
+        "find_file(F extra PATHS ${CMAKE_SOURCE_DIR}/etc NO_DEFAULT_PATH)\nif(F)\nset(V 1)\nendif()\n"}) {
     cmake("set(V 0)\n" + look +
           "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${V})\n");
     expect_noticed([&] { write("etc/extra", ""); });
@@ -58,9 +62,10 @@ TEST_F(ConfigureTraps, files_that_cmake_looks_for_are_noticed) {
 }
 
 TEST_F(ConfigureTraps, files_that_cmake_reads_are_noticed) {
-  for (const std::string read : {"file(READ version.txt V)\n", "file(STRINGS ${CMAKE_SOURCE_DIR}/version.txt V)\n",
-                                 "execute_process(COMMAND cat ${CMAKE_SOURCE_DIR}/version.txt OUTPUT_VARIABLE V)\n",
-                                 "set(n version)\nfile(READ ${n}.txt V)\n"}) {
+  for (const std::string read :
+       {"file(READ version.txt V)\n", "file(STRINGS ${CMAKE_SOURCE_DIR}/version.txt V)\n",
+        "execute_process(COMMAND cat ${CMAKE_SOURCE_DIR}/version.txt OUTPUT_VARIABLE V)\n",
+        "set(n version)\nfile(READ ${n}.txt V)\n"}) {
     write("version.txt", "1");
     cmake(read + "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${V})\n");
     expect_noticed([&] { write("version.txt", "2"); });
@@ -69,11 +74,14 @@ TEST_F(ConfigureTraps, files_that_cmake_reads_are_noticed) {
 
 TEST_F(ConfigureTraps, sources_that_cmake_reads_are_noticed) {
   write("version.h", "1");
-  cmake("file(READ version.h V)\nadd_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${V})\n");
+  cmake(
+      "file(READ version.h V)\nadd_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE "
+      "VALUE=${V})\n");
   expect_noticed([&] { write("version.h", "2"); });
   write("check.cc", "int main() { return 0; }\n");
   cmake(
-      "try_compile(V ${CMAKE_BINARY_DIR}/try ${CMAKE_SOURCE_DIR}/check.cc)\nif(V)\nset(n 1)\nelse()\nset(n 0)\nendif()\n"
+      "try_compile(V ${CMAKE_BINARY_DIR}/try ${CMAKE_SOURCE_DIR}/check.cc)\nif(V)\nset(n 1)\nelse()\nset(n "
+      "0)\nendif()\n"
       "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${n})\n");
   ASSERT_GOOD(build());
   write("check.cc", "int main() { return nothing; }\n");
@@ -98,7 +106,9 @@ TEST_F(ConfigureTraps, names_that_cmakes_own_modules_look_for_are_noticed) {
 }
 
 TEST_F(ConfigureTraps, a_configured_time_is_always_new) {
-  cmake("string(TIMESTAMP now)\nfile(WRITE ${CMAKE_BINARY_DIR}/now.txt ${now})\nadd_library(tiny OBJECT main.cc)\n");
+  cmake(
+      "string(TIMESTAMP now)\nfile(WRITE ${CMAKE_BINARY_DIR}/now.txt ${now})\nadd_library(tiny OBJECT "
+      "main.cc)\n");
   ASSERT_GOOD(build());
   ASSERT_OK(const Built again, build());
   EXPECT_TRUE(again.report.configured);

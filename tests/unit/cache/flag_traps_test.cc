@@ -179,9 +179,8 @@ TEST_F(FlagTraps, paths_in_outputs_are_the_same_in_every_stage) {
 }
 
 TEST_F(FlagTraps, a_library_that_is_found_by_its_name_is_an_input) {
-  cmake(
-      "add_executable(tiny main.cc)\ntarget_link_directories(tiny PRIVATE " + (host() / "a").string() + " " +
-      (host() / "b").string() + ")\ntarget_link_libraries(tiny PRIVATE -lfound)\n");
+  cmake("add_executable(tiny main.cc)\ntarget_link_directories(tiny PRIVATE " + (host() / "a").string() +
+        " " + (host() / "b").string() + ")\ntarget_link_libraries(tiny PRIVATE -lfound)\n");
   const auto library = [&](const std::string& folder, const std::string& value) {
     tests::write(host() / (value + ".cc"), "int answer() { return " + value + "; }\n");
     tests::write(host() / folder / "x", "");

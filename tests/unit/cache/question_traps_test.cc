@@ -118,7 +118,9 @@ TEST_F(QuestionTraps, a_question_in_a_header_is_noticed) {
 
 TEST_F(QuestionTraps, bytes_that_the_assembler_reads_are_noticed) {
   write("blob.bin", "one");
-  write("main.cc", "asm(\".globl blob\\nblob: .incbin \\\"" "/selfbuild/tree/blob.bin\\\"\\n\");\n");
+  write("main.cc",
+        "asm(\".globl blob\\nblob: .incbin \\\""
+        "/selfbuild/tree/blob.bin\\\"\\n\");\n");
   ASSERT_GOOD(build());
   write("blob.bin", "two");
   build_and_compare();

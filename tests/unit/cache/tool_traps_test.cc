@@ -60,7 +60,9 @@ TEST_F(ToolTraps, a_tool_that_comes_first_in_another_path_is_run) {
   program(host() / "b" / "gen", "#!/bin/sh\necho two > $1\n");
   cmake("add_custom_command(OUTPUT out.txt COMMAND gen out.txt)\nadd_custom_target(x ALL DEPENDS out.txt)\n");
   const std::string path = ::getenv("PATH");
-  const auto use = [&](const char* folder) { ::setenv("PATH", ((host() / folder).string() + ":" + path).c_str(), 1); };
+  const auto use = [&](const char* folder) {
+    ::setenv("PATH", ((host() / folder).string() + ":" + path).c_str(), 1);
+  };
   use("a");
   build_and_compare();
   expect_all_hits();
