@@ -149,6 +149,7 @@ class CachedBuild {
 
   [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply) const {
     std::vector<std::string> inputs;
+    inputs.reserve(reply.inputs.size() + reply.compilers.size());
     for (const auto& path : reply.inputs) inputs.push_back(path.string());
     for (const auto& path : reply.compilers) inputs.push_back(path.string());
     if (!request_.preset.empty()) {
