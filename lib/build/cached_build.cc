@@ -78,9 +78,21 @@ class CachedBuild {
   }
 
   Result<BuildReport> run() {
+<<<<<<< HEAD
     SB_CHECK(begin());
     if (!request_.view)
       add_note("every stage finds only its own results: " + one_line(sandbox::view_mechanism().error()));
+=======
+    SB_CHECK(os::remove_tree(request_.build));
+    SB_CHECK(os::make_folders(request_.build));
+    SB_CHECK(configure());
+    if (!request_.view) {
+      // The host cannot, or the caller did not ask for it.
+      const Result<std::string> mechanism = sandbox::view_mechanism();
+      add_note("every stage finds only its own results" +
+               (mechanism ? std::string() : ": " + one_line(mechanism.error())));
+    }
+>>>>>>> h-remote
     auto start = steady_clock::now();
     SB_TRY(cache::BuildCache outputs, cache::BuildCache::open(store_, pool_, cache_request()));
     SB_TRY(const cache::Taken taken, outputs.take());
@@ -187,6 +199,7 @@ class CachedBuild {
 
   [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply) const {
     std::vector<std::string> inputs;
+    inputs.reserve(reply.inputs.size() + reply.compilers.size());
     for (const auto& path : reply.inputs) inputs.push_back(path.string());
     for (const auto& path : reply.compilers) inputs.push_back(path.string());
     if (!request_.preset.empty()) {
