@@ -78,21 +78,13 @@ class CachedBuild {
   }
 
   Result<BuildReport> run() {
-<<<<<<< HEAD
     SB_CHECK(begin());
-    if (!request_.view)
-      add_note("every stage finds only its own results: " + one_line(sandbox::view_mechanism().error()));
-=======
-    SB_CHECK(os::remove_tree(request_.build));
-    SB_CHECK(os::make_folders(request_.build));
-    SB_CHECK(configure());
     if (!request_.view) {
       // The host cannot, or the caller did not ask for it.
       const Result<std::string> mechanism = sandbox::view_mechanism();
       add_note("every stage finds only its own results" +
                (mechanism ? std::string() : ": " + one_line(mechanism.error())));
     }
->>>>>>> h-remote
     auto start = steady_clock::now();
     SB_TRY(cache::BuildCache outputs, cache::BuildCache::open(store_, pool_, cache_request()));
     SB_TRY(const cache::Taken taken, outputs.take());
