@@ -21,8 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kScratch = "/tmp";  // any folder that every host has: covered in our namespace only
-constexpr std::string_view kOld = "/old";
-constexpr std::string_view kNew = "/new";
+constexpr const char* kOld = "/old";
+constexpr const char* kNew = "/new";
 
 // `path` with the prefix `from` replaced by `to`, at a boundary between names.
 fs::path moved(const fs::path& path, const std::string& from, const std::string& to) {
@@ -140,7 +140,7 @@ bool ViewPlan::enter() const {
   if (::mount("tmpfs", kScratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0) return false;
   if (::chdir(kScratch) != 0 || ::mkdir("old", 0755) != 0 || ::mkdir("new", 0755) != 0) return false;
   if (!pivot(".", "old") || ::chdir("/") != 0) return false;
-  if (::mount("tmpfs", kNew.data(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0) return false;
+  if (::mount("tmpfs", kNew, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0) return false;
   for (const Entry& entry : entries_) {
     if (!bind(entry)) return false;
   }
@@ -148,11 +148,11 @@ bool ViewPlan::enter() const {
   for (const std::string& path : hidden_) {
     if (::mount("/old/dev/null", path.c_str(), nullptr, MS_BIND, nullptr) != 0) return false;
   }
-  if (::mount(nullptr, kNew.data(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+  if (::mount(nullptr, kNew, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
               nullptr) != 0)
     return false;
   // The scratch root is stacked below the new one, and goes with everything in it.
-  if (::chdir(kNew.data()) != 0 || !pivot(".", ".")) return false;
+  if (::chdir(kNew) != 0 || !pivot(".", ".")) return false;
   return ::umount2(".", MNT_DETACH) == 0 && ::chdir("/") == 0;
 }
 

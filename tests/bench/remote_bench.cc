@@ -102,7 +102,9 @@ double ours(const Project& project, const std::string& url, const fs::path& mach
   const auto start = steady_clock::now();
   auto store = must(cache::ActionStore::open(machine / "actions.db"));
   const artifacts::OutputPool pool(machine / "outputs");
-  cache::RemoteTier tier({.url = url}, machine, pool, 1);
+  cache::RemoteSettings settings;
+  settings.url = url;
+  cache::RemoteTier tier(settings, machine, pool, 1);
   auto build = must(cache::BuildCache::open(
       store, pool,
       {.places = {.source = project.source().string(), .build = project.build().string(), .view = {}},
