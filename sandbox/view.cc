@@ -148,8 +148,7 @@ bool ViewPlan::enter() const {
   for (const std::string& path : hidden_) {
     if (::mount("/old/dev/null", path.c_str(), nullptr, MS_BIND, nullptr) != 0) return false;
   }
-  if (::mount(nullptr, kNew, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
-              nullptr) != 0)
+  if (::mount(nullptr, kNew, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) != 0)
     return false;
   // The scratch root is stacked below the new one, and goes with everything in it.
   if (::chdir(kNew) != 0 || !pivot(".", ".")) return false;

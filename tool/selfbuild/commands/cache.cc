@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "build/cached_build.h"
 #include "build/progress_line.h"
+#include "cache/upkeep.h"
 #include "tool/selfbuild/command.h"
 #include "tool/selfbuild/table.h"
 #include "tool/selfbuild/workbench.h"
