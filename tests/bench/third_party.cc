@@ -80,6 +80,7 @@ spec:
   (void)to.git({"init", "--quiet", "--initial-branch", "main"});
   (void)to.git({"add", "--all", "--force"});
   (void)to.git({"commit", "--quiet", "--message", package.name + ", as released"});
+  (void)to.git({"gc", "--quiet"});  // packed, as a clone is
 }
 
 std::string head_of(const Installation& repository) {
