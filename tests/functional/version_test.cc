@@ -78,11 +78,12 @@ TEST_F(Versions, rollback_repairs_a_damaged_version_folder_from_the_store) {
 }
 
 TEST_F(Versions, an_update_waits_for_another_swap_and_a_rollback_goes_to_what_it_replaced) {
-  // The conductor stands still in the probation of v1 until the update is ready to hand over.
+  // The conductor stands still at the beginning of the swap to v1 until the update is ready to hand over:
+  // what is left of the swap takes longer than to ask for the next.
   ASSERT_EQ(host_.selfbuild({"conductor", "stop", "--services"}).code, 0);
   const auto mark = host_.scratch() / "stopped";
   host_.environment["SELFBUILD_CRASH_IN"] = "conductor";
-  host_.environment["SELFBUILD_CRASH_AFTER"] = "verifying";
+  host_.environment["SELFBUILD_CRASH_AFTER"] = "swapping";
   host_.environment["SELFBUILD_CRASH_HOW"] = "stop";
   host_.environment["SELFBUILD_CRASH_ONCE"] = mark.string();
   const auto patch = host_.patch("tiny.sh", "edition 1", "edition 3");
