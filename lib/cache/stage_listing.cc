@@ -42,6 +42,8 @@ Result<StageListing> StageListing::make(const Places& places) {
                ::readdir(folder.get())) {  // NOLINT(concurrency-mt-unsafe): a DIR of our own
       const std::string_view name = entry->d_name;
       if (name == "." || name == ".." || (name == ".git" && seen == places.source)) continue;
+      // CMake's answers have the time of the configure in their names; nothing is included from there.
+      if (name == ".cmake" && seen == places.build) continue;
       std::string path = seen + "/" + std::string(name);
       unsigned char type = entry->d_type;
       if (type == DT_UNKNOWN) {

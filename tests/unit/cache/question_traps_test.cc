@@ -95,6 +95,17 @@ TEST_F(QuestionTraps, a_question_that_is_computed_is_noticed) {
   expect_noticed([&] { write("first/later.h", ""); });
 }
 
+TEST_F(QuestionTraps, a_computed_question_is_not_about_what_cmake_tells_us) {
+  write("main.cc",
+        "#define NAME \"later.h\"\n#if __has_include(NAME)\nint v = 2;\n#else\nint v = 1;\n#endif\n");
+  ASSERT_OK(const Built first, build());
+  request_.options.emplace_back("-DANOTHER=1");  // CMake runs again
+  ASSERT_OK(const Built second, build());
+  EXPECT_TRUE(second.report.configured);
+  EXPECT_EQ(second.report.edges_run, 0);
+  EXPECT_EQ(second.report.edges_cached, first.report.edges_total);
+}
+
 TEST_F(QuestionTraps, a_computed_question_for_the_host_is_noticed) {
   write("main.cc",
         "#define NAME <later.h>\n#if __has_include(NAME)\nint v = 2;\n#else\nint v = 1;\n#endif\n");
