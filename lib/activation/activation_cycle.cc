@@ -51,6 +51,7 @@ void ActivationCycle::resume(const Step& step, history::Step last) {
       deadline_ms_ = step.until_ms;
       return drain_old();
     case Step::Kind::roll_back:
+      hold_sick();  // at once: what does not run and is not held is started next
       return drop_all_incoming([this, cause = step.cause] { roll_back("", cause); });
     case Step::Kind::nothing:
     case Step::Kind::close:

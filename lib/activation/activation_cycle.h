@@ -66,6 +66,7 @@ class ActivationCycle {
   void give_up(const Error& error);  // the pointer has not moved
   void put_old_back(std::size_t index, std::string trouble, const Error& error);
   void roll_back(const std::string& service, const std::string& cause);  // it has
+  void hold_sick();  // the sick version is not to be started again
   void start_old(std::size_t index);
   void point_back();
   // -- the end ----------------------------------------------------------------------------------------------

@@ -75,14 +75,18 @@ void ActivationCycle::roll_back(const std::string& service, const std::string& c
   cause_ = service.empty() ? cause : fmt::format("service {}: {}", service, cause);
   sick_service_ = service;
   timer_.reset();
+  hold_sick();
+  note(record(history::Step::rolling_back, {{"cause", cause_}, {"service", service}, {"to", plan_.from}}));
+  later([this] { start_old(0); });
+}
+
+void ActivationCycle::hold_sick() {
   for (const supervise::ServiceSpec& spec : plan_.to.services) {
     supervise::Service* one = around_.supervisor.find(spec.name);
     if (one == nullptr) continue;
     one->unwatch();
-    one->hold();  // the sick version is not to be started again
+    one->hold();
   }
-  note(record(history::Step::rolling_back, {{"cause", cause_}, {"service", service}, {"to", plan_.from}}));
-  later([this] { start_old(0); });
 }
 
 void ActivationCycle::start_old(std::size_t index) {

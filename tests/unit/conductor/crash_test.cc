@@ -57,15 +57,24 @@ class KilledAfter : public ::testing::TestWithParam<Case> {
     const Json service = conductor_.service("web");
     EXPECT_EQ("v" + std::to_string(service["version"].get<int>()), version);
     // Every process of the service has its folder as working directory: count those that there are.
-    int running = 0;
+    std::vector<std::string> running;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       std::error_code code;
       const auto cwd = std::filesystem::read_symlink(entry.path() / "cwd", code);
-      if (!code && cwd.string().starts_with(conductor_.home().project("p").string())) ++running;
+      if (!code && cwd.string().starts_with(conductor_.home().project("p").string()))
+        running.push_back(entry.path().filename().string() + " in " + cwd.string());
     }
-    EXPECT_EQ(running, 1);
+    EXPECT_THAT(running, ::testing::SizeIs(1));
     ASSERT_OK(const auto open, conductor_.history().unfinished());
     EXPECT_TRUE(open.empty());
+  }
+
+  [[nodiscard]] int times_started(const std::string& version) const {
+    const std::string log = conductor_.log();
+    const std::string words = "web: started " + version + " ";
+    int times = 0;
+    for (auto at = log.find(words); at != std::string::npos; at = log.find(words, at + 1)) ++times;
+    return times;
   }
 
   ConductorProcess conductor_;
@@ -111,6 +120,7 @@ TEST_P(KilledOnTheWayBack, the_old_version_is_live) {
   const Json outcome = conductor_.call("activation.wait", begun);
   EXPECT_EQ(outcome["outcome"], "rolled_back") << outcome.dump();
   EXPECT_THAT(outcome["cause"].get<std::string>(), ::testing::HasSubstr("exit code 9"));
+  EXPECT_EQ(times_started("v2"), 1) << "the conductor that came next started the sick version again";
   expect_exactly_one("v1");
 }
 
