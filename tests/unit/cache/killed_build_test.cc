@@ -1,6 +1,8 @@
-// Builds that are killed at any moment, or that run into a full disk, harm nothing: the next one is right,
-// and every byte in the pool is what its name says.
+// Builds that are killed at any moment, that run into a full disk, or that any one write fails of, harm
+// nothing: the next one is right, and every byte in the pool is what its name says.
 #include <csignal>
+#include <cstring>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -13,6 +15,7 @@
 
 #include "artifacts/output_pool.h"
 #include "base/unique_fd.h"
+#include "support/failing_writes.h"
 #include "unit/cache/workshop.h"
 
 namespace sb::tests {
@@ -135,6 +138,59 @@ TEST_F(KilledBuilds, full_disks_cost_time_and_nothing_else) {
   RecordProperty("full", full);
   EXPECT_GE(full, kFullDisks / 2) << "the disks were too large to tell";
 }
+
+struct Fault {
+  const char* name;
+  int error;
+  FailingWrites::Lasts lasts;
+  int stride;  // 1: at each write
+};
+
+class FailedWrites : public KilledBuilds, public testing::WithParamInterface<Fault> {};
+
+TEST_P(FailedWrites, each_costs_time_and_nothing_else) {
+  ASSERT_GOOD(build());
+  int failed = 0;
+  int refused = 0;
+  for (int nth = 1;; nth += GetParam().stride) {
+    change(nth);
+    const fs::path stage = lay_out();
+    std::optional<FailingWrites> writes(std::in_place, folder(), nth, GetParam().error, GetParam().lasts);
+    const Result<Built> built = build_in(stage, true);
+    const std::string what = fmt::format("write {}: {}", nth, writes->failed());
+    const bool all_went_well = writes->failed().empty();
+    writes.reset();
+    if (all_went_well) break;
+    ++failed;
+    refused += built ? 0 : 1;
+    // It may not be able to do its work, and says why; it may not do it wrongly.
+    if (built) {
+      EXPECT_EQ(built->bytes("sum"), right(nth)) << what;
+    } else {
+      EXPECT_THAT(format_error(built.error()), testing::HasSubstr(std::strerror(GetParam().error))) << what;
+    }
+    const testing::ScopedTrace trace(__FILE__, __LINE__, what);
+    ASSERT_OK(const Built after, build());
+    EXPECT_EQ(after.bytes("sum"), right(nth)) << what;
+    EXPECT_GE(after.report.edges_cached, 7) << what << ": what did not change";
+    if (HasFailure()) return;
+    fs::remove_all(stage);
+    fs::remove_all(after.build.parent_path());
+  }
+  RecordProperty("failed", failed);
+  RecordProperty("refused", refused);
+  EXPECT_GT(failed, 100 / GetParam().stride);
+  EXPECT_GT(verified_objects(), 2 * failed);
+  build_and_compare();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Faults, FailedWrites,
+    testing::Values(Fault{"enospc_once", ENOSPC, FailingWrites::Lasts::once, 1},
+                    Fault{"eio_once", EIO, FailingWrites::Lasts::once, 1},
+                    Fault{"enospc_from_then_on", ENOSPC, FailingWrites::Lasts::from_then_on, 5},
+                    Fault{"eio_from_then_on", EIO, FailingWrites::Lasts::from_then_on, 5}),
+    [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace sb::tests
