@@ -10,6 +10,7 @@
 
 #include "artifacts/output_pool.h"
 #include "base/json.h"
+#include "build/cmake_trace.h"
 #include "build/configure.h"
 #include "build/diagnostics.h"
 #include "build/ninja.h"
@@ -170,15 +171,24 @@ class CachedBuild {
     }
     report_.configured = true;
     report_.configure_reason = folder.why();
-    SB_TRY(CMakeRun run, run_cmake(request_, tools_, progress_, folder.why()));
+    const std::filesystem::path trace = request_.build / "selfbuild-cmake-trace.json";
+    SB_TRY(CMakeRun run,
+           run_cmake(request_, tools_, progress_, folder.why(), trace_options(tools_.seen(trace))));
     report_.warnings = std::move(run.warnings);
+    const Result<TracedReads> reads = read_trace(trace, places_);
+    SB_CHECK(os::remove_tree(trace));
     SB_TRY(const FileApiReply reply, read_reply(request_.build, places_.source));
     SB_CHECK(check_generator(request_, reply));
     report_.compiler = reply.compiler;
     report_.options = options_json(request_, reply);
-    SB_CHECK(folder.keep(inputs_of(reply),
-                         dump_json(Json{{"compiler", report_.compiler}, {"options", report_.options}})));
     report_.configure_time = since(start);
+    if (!reads) {
+      add_note("the configured folder is not kept: " + one_line(reads.error()));
+    } else if (!reads->tells_time) {  // else the next stage has another one
+      SB_CHECK(folder.keep(inputs_of(reply, reads->inputs),
+                           dump_json(Json{{"compiler", report_.compiler}, {"options", report_.options}})));
+      report_.configure_time = since(start);
+    }
     return {};
   }
 
@@ -189,9 +199,9 @@ class CachedBuild {
     return {};
   }
 
-  [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply) const {
-    std::vector<std::string> inputs;
-    inputs.reserve(reply.inputs.size() + reply.compilers.size());
+  [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply,
+                                                   std::vector<std::string> inputs) const {
+    inputs.reserve(inputs.size() + reply.inputs.size() + reply.compilers.size());
     for (const auto& path : reply.inputs) inputs.push_back(path.string());
     for (const auto& path : reply.compilers) inputs.push_back(path.string());
     if (!request_.preset.empty()) {

@@ -54,7 +54,7 @@ std::vector<std::string> cmake_environment() {
 }
 
 Result<CMakeRun> run_cmake(const BuildRequest& request, ToolRunner& tools, const ProgressSink& progress,
-                           const std::string& reason) {
+                           const std::string& reason, const std::vector<std::string>& options) {
   const auto start = std::chrono::steady_clock::now();
   SB_CHECK(write_query(request.build));
   DiagnosticReader reader(tools.seen(request.source).string());
@@ -65,7 +65,9 @@ Result<CMakeRun> run_cmake(const BuildRequest& request, ToolRunner& tools, const
       progress({Progress::Phase::configuring, 0, 0, std::string(trim(status))});
   };
   if (progress) progress({Progress::Phase::configuring, 0, 0, reason});
-  SB_TRY(sandbox::Report report, tools.run(cmake_command(request, tools), cmake_environment(), on_line));
+  std::vector<std::string> command = cmake_command(request, tools);
+  command.insert(command.end(), options.begin(), options.end());
+  SB_TRY(sandbox::Report report, tools.run(command, cmake_environment(), on_line));
   reader.finish();
   if (!report.ok()) return fail(build_error(reader, "configure", report, request.log));
   CMakeRun run;

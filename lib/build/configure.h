@@ -26,8 +26,10 @@ struct CMakeRun {
 };
 [[nodiscard]] std::vector<std::string> cmake_command(const BuildRequest& request, const ToolRunner& tools);
 [[nodiscard]] std::vector<std::string> cmake_environment();
+// `options` are added to the command line.
 [[nodiscard]] Result<CMakeRun> run_cmake(const BuildRequest& request, ToolRunner& tools,
-                                         const ProgressSink& progress, const std::string& reason);
+                                         const ProgressSink& progress, const std::string& reason,
+                                         const std::vector<std::string>& options = {});
 // usage: a generator other than Ninja.
 [[nodiscard]] Status check_generator(const BuildRequest& request, const FileApiReply& reply);
 

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFormat = "selfbuild configure 1";
+constexpr std::string_view kFormat = "selfbuild configure 2";
 constexpr timespec kOld = {.tv_sec = os::kSourceTimeNs / 1'000'000'000, .tv_nsec = 0};
 constexpr timespec kTimes[] = {kOld, kOld};
 constexpr std::size_t kLargestScript = 16 << 20;
@@ -86,17 +86,8 @@ bool is_file_name(std::string_view word) {
          word.find_first_of("*?[]{}$@~") == std::string_view::npos;
 }
 
-bool is_compiled(std::string_view name) {
-  for (const std::string_view suffix :
-       {".c", ".cc", ".cpp", ".cxx", ".c++", ".C",   ".m",   ".mm",  ".cu",  ".s",    ".S",
-        ".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp", ".tcc", ".inc", ".cppm", ".ixx"}) {
-    if (name.ends_with(suffix)) return true;
-  }
-  return false;
-}
-
 // As names_that_matter(), of files whose names CMake's own modules say.
-Key names_of_modules(const std::vector<std::string>& modules, std::vector<std::string> paths) {
+Key names_of_modules(const std::vector<std::string>& modules, const std::vector<std::string>& paths) {
   std::unordered_set<std::string_view> said;
   for (const std::string_view text : modules) {
     std::size_t end = 0;
@@ -105,7 +96,6 @@ Key names_of_modules(const std::vector<std::string>& modules, std::vector<std::s
       if (is_file_name(text.substr(at, end - at))) said.insert(text.substr(at, end - at));
     }
   }
-  std::ranges::sort(paths);
   KeyBuilder key;
   for (const std::string_view path : paths) {
     if (said.contains(path.substr(path.rfind('/') + 1))) key.add(path);
@@ -113,78 +103,7 @@ Key names_of_modules(const std::vector<std::string>& modules, std::vector<std::s
   return key.finish();
 }
 
-bool is_command_character(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-}
-
-// The arguments of every command of this name (lower case), in any case.
-template <typename Found>
-void each_command(const std::string& lower, std::string_view text, std::string_view command, Found found) {
-  for (std::size_t at = lower.find(command); at != std::string::npos; at = lower.find(command, at + 1)) {
-    if (at > 0 && is_command_character(lower[at - 1])) continue;
-    const std::size_t open = lower.find_first_not_of(" \t\n", at + command.size());
-    if (open == std::string::npos || lower[open] != '(') continue;
-    int depth = 0;
-    std::size_t end = open;
-    for (; end < text.size(); ++end) {
-      if (text[end] == '(') ++depth;
-      if (text[end] == ')' && --depth == 0) break;
-    }
-    found(text.substr(open + 1, std::min(end, text.size()) - open - 1));
-  }
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
-}
-
-// Whether the first word is a path whose last name is nothing but a variable.
-bool hides_name(std::string_view arguments) {
-  const std::size_t start = std::min(arguments.find_first_not_of(" \t\n\""), arguments.size());
-  std::string_view path = arguments.substr(start);
-  path = path.substr(0, path.find_first_of(" \t\n\""));
-  return path.find('$') != std::string_view::npos &&
-         without_variables(path.substr(path.rfind('/') + 1)).find_first_not_of('*') == std::string::npos;
-}
-
-// What the commands that read files without a note for CMake's dependencies are given. True: and something
-// that only CMake knows.
-bool read_readers(std::string_view text, Words& words) {
-  bool hidden = false;
-  const std::string lower = lower_case(text);
-  each_command(lower, text, "file", [&](std::string_view arguments) {
-    const std::size_t start = std::min(arguments.find_first_not_of(" \t\n"), arguments.size());
-    for (const std::string_view lists :
-         {"GLOB", "WRITE", "APPEND", "MAKE_DIRECTORY", "RELATIVE_PATH", "TO_"}) {
-      if (arguments.substr(start).starts_with(lists)) return;
-    }
-    words.read(arguments);
-    hidden =
-        hidden ||
-        hides_name(arguments.substr(std::min(arguments.find_first_of(" \t\n", start), arguments.size())));
-  });
-  for (const std::string_view command : {"try_compile", "try_run", "execute_process", "exec_program"})
-    each_command(lower, text, command, [&](std::string_view arguments) { words.read(arguments); });
-  return hidden;
-}
-
-bool tells_time(std::string_view text) {
-  bool found = false;
-  const std::string lower = lower_case(text);
-  for (const std::string_view command : {"string", "file"}) {
-    each_command(lower, text, command, [&](std::string_view arguments) {
-      const std::size_t start = std::min(arguments.find_first_not_of(" \t\n"), arguments.size());
-      for (const std::string_view what : {"TIMESTAMP", "RANDOM"})
-        found = found || arguments.substr(start).starts_with(what);
-    });
-  }
-  return found;
-}
-
-// Every file and folder of the source, relative, without .git.
+// Every file and folder of the source, relative, without .git; sorted.
 std::vector<std::string> paths_of(const fs::path& source) {
   std::vector<std::string> paths;
   std::error_code code;
@@ -199,6 +118,7 @@ std::vector<std::string> paths_of(const fs::path& source) {
     const bool folder = it->is_directory(ignored) && !it->is_symlink(ignored);
     paths.push_back(it->path().native().substr(prefix) + (folder ? "/" : ""));
   }
+  std::ranges::sort(paths);
   return paths;
 }
 
@@ -217,30 +137,9 @@ Key names_that_matter(const std::vector<std::string>& texts, const std::vector<s
     if (fresh) known->second = words.could_mean(known->first);
     if (known->second) relevant.push_back(path);
   }
-  std::ranges::sort(relevant);
   KeyBuilder key;
   for (const std::string_view path : relevant) key.add(path);
   return key.finish();
-}
-
-std::vector<std::string> files_that_matter(const std::vector<std::string>& texts,
-                                           const std::vector<std::string>& paths) {
-  Words words;
-  Words read;
-  bool hidden = false;
-  for (const std::string& text : texts) {
-    words.read(text);
-    hidden = read_readers(text, read) || hidden;
-  }
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    if (path.ends_with('/')) continue;
-    const std::string name = path.substr(path.rfind('/') + 1);
-    if (read.could_mean(name) || ((hidden || !is_compiled(name)) && words.could_mean(name)))
-      files.push_back(path);
-  }
-  std::ranges::sort(files);
-  return files;
 }
 
 Toolbox ConfiguredFolder::toolbox(FileTable& files) const {
@@ -265,37 +164,33 @@ Result<Key> ConfiguredFolder::action(Toolbox& tools) const {
 
 Result<Key> ConfiguredFolder::result_key(const Key& action, FileTable& files,
                                          const std::vector<std::string>& inputs) const {
+  const std::string& source = request_.places.source;
+  const std::vector<std::string> paths = paths_of(request_.places.real(source));
   KeyBuilder key;
   key.add(action);
+  const auto add_file = [&](const std::string& path) -> Result<FileTable::Type> {
+    SB_TRY(const FileTable::Known* known, files.known(files.number(path)));
+    key.add(path).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
+    return known->type;
+  };
   std::vector<std::string> texts;
   std::vector<std::string> modules;
   for (const std::string& input : inputs) {
-    SB_TRY(const FileTable::Known* known, files.known(files.number(input)));
-    key.add(input).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
-    if (known->type != FileTable::Type::regular) continue;
-    SB_TRY(std::string text, os::read_file(request_.places.real(input), kLargestScript));
-    if (is_below(input, request_.places.source)) {
-      texts.push_back(std::move(text));
+    if (input.starts_with('?')) {
+      texts.push_back(input.substr(1));
+    } else if (input.ends_with('/')) {
+      for (const std::string& path : paths) {
+        std::string file = fmt::format("{}/{}", source, path);
+        if (file.starts_with(input) && !file.ends_with('/')) SB_CHECK(add_file(file));
+      }
     } else {
-      modules.push_back(std::move(text));
+      SB_TRY(const FileTable::Type type, add_file(input));
+      if (type != FileTable::Type::regular) continue;
+      SB_TRY(std::string text, os::read_file(request_.places.real(input), kLargestScript));
+      (is_below(input, source) ? texts : modules).push_back(std::move(text));
     }
   }
-  const std::vector<std::string> paths = paths_of(request_.places.real(request_.places.source));
-  key.add(names_that_matter(texts, paths)).add(names_of_modules(modules, paths));
-  for (const std::string& path : files_that_matter(texts, paths)) {
-    const FileTable::Number file = files.number(fmt::format("{}/{}", request_.places.source, path));
-    SB_TRY(const FileTable::Known* known, files.known(file));
-    key.add(path).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
-  }
-  return key.finish();
-}
-
-bool ConfiguredFolder::tells_time(const std::vector<std::string>& inputs) const {
-  return std::ranges::any_of(inputs, [&](const std::string& input) {
-    if (!is_below(input, request_.places.source)) return false;
-    const Result<std::string> text = os::read_file(request_.places.real(input), kLargestScript);
-    return text && cache::tells_time(*text);
-  });
+  return key.add(names_that_matter(texts, paths)).add(names_of_modules(modules, paths)).finish();
 }
 
 Result<std::optional<std::string>> ConfiguredFolder::take() {
@@ -346,7 +241,6 @@ Result<bool> ConfiguredFolder::place(const ActionResult& result) const {
 }
 
 Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std::string& note) {
-  if (tells_time(inputs)) return {};  // the next stage has another one
   FileTable files(request_.places, store_);
   Toolbox tools = toolbox(files);
   SB_TRY(const Key configure, action(tools));

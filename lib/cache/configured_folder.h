@@ -1,7 +1,6 @@
 // ConfiguredFolder: a build folder as CMake left it, taken from the cache when CMake would make the same
-// again: same command, tools, environment and installed packages, same contents of all that CMake said it
-// read and of all that its scripts could read without saying so (file(READ), execute_process), and no file or
-// folder that they could look for has come or gone.
+// again: same command, tools, environment and installed packages, same contents of all that CMake and its
+// scripts read, and no file or folder that they could look for has come or gone.
 #pragma once
 
 #include <optional>
@@ -36,14 +35,14 @@ class ConfiguredFolder {
   [[nodiscard]] const std::string& why() const { return why_; }
 
   // After CMake ran in the empty folder, before anything is built there. `inputs`: all that it read and that
-  // it did not make, absolute, as the commands see them.
+  // it did not make, absolute, as the commands see them; "…/" stands for every file below a folder of the
+  // source, "?name" for a name (or pattern) that was looked for. Sorted, each once.
   [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note);
 
  private:
   [[nodiscard]] Result<Key> action(Toolbox& tools) const;
   [[nodiscard]] Result<Key> result_key(const Key& action, FileTable& files,
                                        const std::vector<std::string>& inputs) const;
-  [[nodiscard]] bool tells_time(const std::vector<std::string>& inputs) const;
   [[nodiscard]] Result<bool> place(const ActionResult& result) const;
   [[nodiscard]] Toolbox toolbox(FileTable& files) const;
 
@@ -55,15 +54,9 @@ class ConfiguredFolder {
 
 // Changes when a file or folder appears or disappears that the texts could name: one whose last name is a
 // word of theirs or matches one of their patterns ("*.cc"; "${x}" matches anything, but alone counts as
-// nothing). `paths` are relative, folders end in "/". A file(GLOB), if(EXISTS) or find_file can only find
-// such a one.
+// nothing). `paths` are relative and sorted, folders end in "/". A file(GLOB), if(EXISTS) or find_file can
+// only find such a one.
 [[nodiscard]] Key names_that_matter(const std::vector<std::string>& texts,
                                     const std::vector<std::string>& paths);
-
-// Those of the paths whose contents the texts could read: named as above, and either no source of C or C++ or
-// named in a command that reads: file(READ), try_compile, execute_process, …. What only is compiled is not
-// among them.
-[[nodiscard]] std::vector<std::string> files_that_matter(const std::vector<std::string>& texts,
-                                                         const std::vector<std::string>& paths);
 
 }  // namespace sb::cache

@@ -52,6 +52,7 @@ TEST_F(ConfigureTraps, files_that_cmake_looks_for_are_noticed) {
   for (const std::string look :
        {"if(EXISTS ${CMAKE_SOURCE_DIR}/etc/extra)\nset(V 1)\nendif()\n",
         "set(n extra)\nif(EXISTS ${CMAKE_SOURCE_DIR}/etc/${n})\nset(V 1)\nendif()\n",
+        "set(a ex)\nset(b tra)\nif(EXISTS ${CMAKE_SOURCE_DIR}/etc/${a}${b})\nset(V 1)\nendif()\n",
         "find_file(F extra PATHS ${CMAKE_SOURCE_DIR}/etc NO_DEFAULT_PATH)\nif(F)\nset(V 1)\nendif()\n"}) {
     cmake("set(V 0)\n" + look +
           "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${V})\n");
@@ -63,12 +64,25 @@ TEST_F(ConfigureTraps, files_that_cmake_looks_for_are_noticed) {
 
 TEST_F(ConfigureTraps, files_that_cmake_reads_are_noticed) {
   for (const std::string read :
-       {"file(READ version.txt V)\n", "file(STRINGS ${CMAKE_SOURCE_DIR}/version.txt V)\n",
+       {"file(READ version.txt V)\n",
+        "set(a ${CMAKE_SOURCE_DIR}/ver)\nset(b sion.txt)\nfile(READ ${a}${b} V)\n",
+        "execute_process(COMMAND cat version.txt WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} OUTPUT_VARIABLE V)\n",
+        "cmake_language(CALL File STRINGS version.txt V)\n", "include(read.cmake)\nread_it(V)\n",
+        "file(COPY ${CMAKE_SOURCE_DIR}/data DESTINATION .)\nfile(READ "
+        "${CMAKE_BINARY_DIR}/data/deep/version.txt V)\n",
+        "file(STRINGS ${CMAKE_SOURCE_DIR}/version.txt V)\n",
         "execute_process(COMMAND cat ${CMAKE_SOURCE_DIR}/version.txt OUTPUT_VARIABLE V)\n",
         "set(n version)\nfile(READ ${n}.txt V)\n"}) {
     write("version.txt", "1");
+    write("data/deep/version.txt", "1");
+    write("read.cmake",
+          "function(read_it v)\nfile(READ ${CMAKE_SOURCE_DIR}/version.txt x)\nset(${v} ${x} "
+          "PARENT_SCOPE)\nendfunction()\n");
     cmake(read + "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${V})\n");
-    expect_noticed([&] { write("version.txt", "2"); });
+    expect_noticed([&] {
+      write("version.txt", "2");
+      write("data/deep/version.txt", "2");
+    });
   }
 }
 
@@ -91,11 +105,44 @@ TEST_F(ConfigureTraps, sources_that_cmake_reads_are_noticed) {
 }
 
 TEST_F(ConfigureTraps, changed_sources_alone_configure_nothing) {
-  cmake("add_library(tiny OBJECT main.cc)\n");
+  write("version.txt", "1");
+  write("list.txt", "1");
+  cmake(
+      "set(n version.txt)\nfile(READ ${n} V)\nadd_library(tiny OBJECT main.cc)\n"
+      "add_custom_command(OUTPUT list COMMAND cp ${CMAKE_SOURCE_DIR}/list.txt list DEPENDS list.txt)\n"
+      "add_custom_target(lists ALL DEPENDS list)\n"
+      "execute_process(COMMAND ${CMAKE_CXX_COMPILER} -dumpversion OUTPUT_VARIABLE W)\n"
+      "execute_process(COMMAND git describe WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} OUTPUT_VARIABLE X "
+      "ERROR_QUIET)\n");
   ASSERT_GOOD(build());
   write("main.cc", "int value = 7;\n");
+  write("list.txt", "2");
   write("README", "new");
   EXPECT_FALSE(build_and_compare().report.configured);
+}
+
+TEST_F(ConfigureTraps, a_program_that_knows_the_source_may_read_all_of_it) {
+  write("sum.sh", "cat ${0%/*}/*.in\n");
+  write("a.in", "1");
+  write("main.cc", "int value = VALUE;\n");
+  cmake(
+      "execute_process(COMMAND sh ${CMAKE_SOURCE_DIR}/sum.sh OUTPUT_VARIABLE V)\n"
+      "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${V})\n");
+  expect_noticed([&] { write("a.in", "2"); });
+  expect_noticed([&] { write("b.in", "3"); });
+}
+
+TEST_F(ConfigureTraps, what_a_tried_program_includes_is_noticed) {
+  write("checks/check.cc", "#include \"how.h\"\n#include \"what.h\"\nint main() { return HOW; }\n");
+  write("checks/how.h", "#define HOW 0\n");
+  write("include/what.h", "");
+  cmake(
+      "try_compile(V ${CMAKE_BINARY_DIR}/try ${CMAKE_SOURCE_DIR}/checks/check.cc CMAKE_FLAGS "
+      "-DINCLUDE_DIRECTORIES=${CMAKE_SOURCE_DIR}/include)\nif(V)\nset(n 1)\nelse()\nset(n 0)\nendif()\n"
+      "add_library(tiny OBJECT main.cc)\ntarget_compile_definitions(tiny PRIVATE VALUE=${n})\n");
+  expect_noticed([&] { write("checks/how.h", "#define HOW nothing\n"); });
+  write("checks/how.h", "#define HOW 0\n");
+  expect_noticed([&] { write("include/what.h", "#error no\n"); });
 }
 
 TEST_F(ConfigureTraps, names_that_cmakes_own_modules_look_for_are_noticed) {
@@ -112,6 +159,10 @@ TEST_F(ConfigureTraps, a_configured_time_is_always_new) {
   ASSERT_GOOD(build());
   ASSERT_OK(const Built again, build());
   EXPECT_TRUE(again.report.configured);
+  cmake("execute_process(COMMAND date OUTPUT_VARIABLE now)\nadd_library(tiny OBJECT main.cc)\n");
+  ASSERT_GOOD(build());
+  ASSERT_OK(const Built dated, build());
+  EXPECT_TRUE(dated.report.configured);
 }
 
 TEST_F(ConfigureTraps, a_source_from_the_future_builds) {

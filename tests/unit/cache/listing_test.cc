@@ -105,17 +105,5 @@ TEST(NamesThatMatter, are_words_and_patterns_of_the_texts) {
   EXPECT_FALSE(changes("if(EXISTS etc/extra)", "etc/extras"));
 }
 
-TEST(FilesThatMatter, are_those_that_scripts_could_read) {
-  const std::vector<std::string> paths = {"a.cc", "b.h", "c.txt", "d/", "e.txt"};
-  EXPECT_THAT(files_that_matter({"add_library(x a.cc b.h)"}, paths), IsEmpty());
-  EXPECT_THAT(files_that_matter({"file(READ c.txt v)"}, paths), ElementsAre("c.txt"));
-  EXPECT_THAT(files_that_matter({"File( STRINGS b.h v)\nadd_library(x a.cc)"}, paths), ElementsAre("b.h"));
-  EXPECT_THAT(files_that_matter({"try_compile(r ${x} ${y}/a.cc)"}, paths), ElementsAre("a.cc"));
-  EXPECT_THAT(files_that_matter({"file(GLOB s *.cc)"}, paths), IsEmpty());
-  EXPECT_THAT(files_that_matter({"set(n b.h)\nfile(READ ${n} v)\nadd_library(x a.cc)"}, paths),
-              ElementsAre("a.cc", "b.h"))
-      << "which of the names it reads is not known";
-}
-
 }  // namespace
 }  // namespace sb::cache
