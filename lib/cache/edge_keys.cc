@@ -18,9 +18,27 @@ namespace fs = std::filesystem;
 constexpr std::string_view kFormat = "selfbuild action 1";
 constexpr std::size_t kMostScripts = 500;
 constexpr std::size_t kMostInFolder = 1000;
+constexpr std::size_t kCrowd = 16;  // files of one name
 
 std::string_view last_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
+}
+
+// "" of a name alone.
+std::string_view folder_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return path.substr(0, slash == std::string_view::npos ? 0 : slash);
+}
+
+// Each folder in which a text that means `path` in another one means `rival`: what is left of the rival when
+// ends that both have are cut off.
+template <typename Visit>
+void each_base(std::string_view path, std::string_view rival, Visit visit) {
+  while (!rival.empty() && last_name(path) == last_name(rival)) {
+    path = folder_of(path);
+    rival = folder_of(rival);
+    visit(rival);
+  }
 }
 
 bool is_shared_library(std::string_view path) {
@@ -446,7 +464,7 @@ Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
                      .refusal = fmt::format("{} lets the assembler read a file", files_.path(input))};
       SB_TRY(const Surroundings* around, surroundings(search, input, found));
       key.add(around->key);
-      if (!around->beside.empty()) with_rivals.push_back(around);
+      if (!around->beside.empty() || !around->crowded.empty()) with_rivals.push_back(around);
     }
   }
   if (with_rivals.empty()) return Named{.key = key.finish(), .refusal = {}};
@@ -455,6 +473,9 @@ Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
   for (const Surroundings* around : with_rivals) {
     for (const auto& [folder, rival] : around->beside) {
       if (includers.contains(folder)) key.add(rival);
+    }
+    for (const std::string& path : around->crowded) {
+      for (const std::string& rival : rivals_in(includers, path)) key.add(rival);
     }
   }
   return Named{.key = key.finish(), .refusal = {}};
@@ -473,24 +494,71 @@ std::unordered_set<std::string> EdgeKeys::folders_of(std::span<const FileTable::
 // Other files of the stage that an include of this name could mean. An include's text is an end of the path
 // of what it found; a rival is found by the same text from another folder.
 void EdgeKeys::add_rivals(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
-                          Surroundings& around) const {
+                          Surroundings& around) {
+  if (listing_.of_name(last_name(name)).size() > kCrowd) return add_crowd(search, path, name, key, around);
   std::vector<std::string> rivals = listing_.of_name(last_name(name));
   std::ranges::sort(rivals);
   for (const std::string& rival : rivals) {
     if (rival == path) continue;
-    std::string_view mine = path;
-    std::string_view other = rival;
     bool counted = false;
-    while (!other.empty() && last_name(mine) == last_name(other)) {
-      mine = mine.substr(0, mine.rfind('/') == std::string_view::npos ? 0 : mine.rfind('/'));
-      other = other.substr(0, other.rfind('/'));
-      if (!counted && (search.anywhere || search.of_stage.contains(std::string(other)))) {
+    each_base(path, rival, [&](std::string_view folder) {
+      if (!counted && (search.anywhere || search.of_stage.contains(std::string(folder)))) {
         key.add(rival);
         counted = true;
       }
-      around.beside.emplace_back(std::string(other), rival);
+      around.beside.emplace_back(std::string(folder), rival);
+    });
+  }
+}
+
+// The same for a name that many files have: each of them would be a rival of each other one.
+void EdgeKeys::add_crowd(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
+                         Surroundings& around) {
+  if (search.anywhere) {
+    key.add(crowd_of(last_name(name)).key);
+    return;
+  }
+  for (const std::string& rival : rivals_in(search.of_stage, path)) key.add(rival);
+  around.crowded.emplace_back(path);
+}
+
+const EdgeKeys::Crowd& EdgeKeys::crowd_of(std::string_view name) {
+  const auto [known, fresh] = crowds_.try_emplace(std::string(name));
+  Crowd& crowd = known->second;
+  if (!fresh) return crowd;
+  const std::vector<std::string>& files = listing_.of_name(name);
+  std::vector<std::string_view> sorted(files.begin(), files.end());
+  std::ranges::sort(sorted);
+  KeyBuilder key;
+  for (const std::string_view file : sorted) {
+    key.add(file);
+    crowd.by_parent[last_name(folder_of(file))].push_back(file);
+  }
+  crowd.key = key.finish();
+  return crowd;
+}
+
+// The files that an include of this path could find in one of the folders instead; sorted.
+std::vector<std::string> EdgeKeys::rivals_in(const std::unordered_set<std::string>& folders,
+                                             std::string_view path) {
+  std::vector<std::string> rivals;
+  const std::string_view name = last_name(path);
+  for (const std::string& folder : folders) {
+    std::string rival = fmt::format("{}/{}", folder, name);
+    if (rival != path && listing_.had(rival)) rivals.push_back(std::move(rival));
+  }
+  const Crowd& crowd = crowd_of(name);
+  const auto alike = crowd.by_parent.find(last_name(folder_of(path)));
+  if (alike != crowd.by_parent.end()) {
+    for (const std::string_view rival : alike->second) {
+      if (rival == path) continue;
+      each_base(folder_of(path), folder_of(rival), [&](std::string_view folder) {
+        if (folders.contains(std::string(folder))) rivals.emplace_back(rival);
+      });
     }
   }
+  std::ranges::sort(rivals);
+  return rivals;
 }
 
 Result<const EdgeKeys::Surroundings*> EdgeKeys::surroundings(Search& search, FileTable::Number file,

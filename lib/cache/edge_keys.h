@@ -65,6 +65,8 @@ class EdgeKeys {
     Key key;
     // Files that would be found instead if the includer lay in one of these folders: (folder, file).
     std::vector<std::pair<std::string, std::string>> beside;
+    // Paths for which so many files would be, that they are looked for in the includers' folders instead.
+    std::vector<std::string> crowded;
   };
   struct Search {
     std::vector<std::string> folders;  // of the stage and of the host
@@ -89,7 +91,17 @@ class EdgeKeys {
   std::size_t search_of(const CommandFacts& command, const std::vector<std::string>& host_dirs);
   [[nodiscard]] Result<const Surroundings*> surroundings(Search& search, FileTable::Number file, bool found);
   void add_rivals(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
-                  Surroundings& around) const;
+                  Surroundings& around);
+  void add_crowd(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
+                 Surroundings& around);
+  [[nodiscard]] std::vector<std::string> rivals_in(const std::unordered_set<std::string>& folders,
+                                                   std::string_view path);
+  struct Crowd {  // all files of one name
+    Key key;
+    std::unordered_map<std::string_view, std::vector<std::string_view>>
+        by_parent;  // by their folder's last name
+  };
+  [[nodiscard]] const Crowd& crowd_of(std::string_view name);
   [[nodiscard]] std::unordered_set<std::string> folders_of(std::span<const FileTable::Number> files) const;
   [[nodiscard]] bool host_has(const std::string& folder, std::string_view name);
   [[nodiscard]] const std::unordered_set<std::string>& names_in(const std::string& folder);
@@ -109,6 +121,7 @@ class EdgeKeys {
   std::vector<Search> searches_;
   std::unordered_map<std::string, std::size_t> search_numbers_;
   std::unordered_map<std::string, std::unordered_set<std::string>> host_folders_;
+  std::unordered_map<std::string, Crowd> crowds_;
 };
 
 // What the host's package manager last did: a custom command may use anything that is installed.

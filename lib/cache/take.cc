@@ -234,6 +234,7 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
 }
 
 Status BuildCache::look() {
+  const ActionStore::Reading reading(state_->store);
   SB_CHECK(decide(*state_));
   state_->publish_verdicts();
   return {};
