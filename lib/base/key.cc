@@ -63,8 +63,11 @@ KeyBuilder& KeyBuilder::operator=(KeyBuilder&&) noexcept = default;
 KeyBuilder::~KeyBuilder() = default;
 
 KeyBuilder& KeyBuilder::add(std::string_view part) {
-  add(static_cast<std::uint64_t>(part.size()));
-  XXH3_128bits_update(state_->xxh.get(), part.data(), part.size());
+  return add(static_cast<std::uint64_t>(part.size())).add_raw(part);
+}
+
+KeyBuilder& KeyBuilder::add_raw(std::string_view bytes) {
+  XXH3_128bits_update(state_->xxh.get(), bytes.data(), bytes.size());
   return *this;
 }
 

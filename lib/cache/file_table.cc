@@ -18,6 +18,7 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kRacy = 2 * kSecond;
 constexpr std::int64_t kLargestInput = std::int64_t{4} << 30;
 constexpr std::int64_t kLargestText = 16 << 20;
+constexpr std::size_t kBlock = 256 << 10;
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
@@ -37,21 +38,6 @@ FileState state_of(const struct stat& info) {
           .ctime_ns = nanoseconds(info.st_ctim)};
 }
 
-Result<std::string> read_whole(int fd, std::size_t expected) {
-  std::string bytes(expected + 1, '\0');
-  std::size_t size = 0;
-  while (true) {
-    const ssize_t n = ::read(fd, bytes.data() + size, bytes.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail(errno_error("cannot read"));
-    if (n == 0) break;
-    size += static_cast<std::size_t>(n);
-    if (size == bytes.size()) bytes.resize(bytes.size() * 2);
-  }
-  bytes.resize(size);
-  return bytes;
-}
-
 // Not programs, archives and precompiled headers (GCC's, Clang's), which name every macro there is: what they
 // were made from was read when they were made.
 bool is_text(std::string_view bytes) {
@@ -62,6 +48,37 @@ bool is_text(std::string_view bytes) {
     if (bytes.starts_with(magic)) return false;
   }
   return true;
+}
+
+Result<std::size_t> read_some(int fd, char* to, std::size_t size) {
+  while (true) {
+    const ssize_t n = ::read(fd, to, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(errno_error("cannot read"));
+    return static_cast<std::size_t>(n);
+  }
+}
+
+// The file's digest, and its bytes when they may be a text: a compiler's 30 MB are not kept.
+Result<Key> digest_of(int fd, std::size_t expected, std::string& text) {
+  std::string bytes(std::min(expected + 1, kBlock), '\0');
+  std::size_t size = 0;
+  KeyBuilder key;
+  bool keep = true;
+  while (true) {
+    SB_TRY(const std::size_t n, read_some(fd, bytes.data() + size, bytes.size() - size));
+    key.add_raw(std::string_view(bytes).substr(size, n));
+    if (size == 0) keep = is_text(std::string_view(bytes).substr(0, n));
+    if (n == 0) break;
+    if (!keep) continue;
+    size += n;
+    keep = static_cast<std::int64_t>(size) <= kLargestText;
+    if (!keep) size = 0;
+    if (size == bytes.size()) bytes.resize(std::max(bytes.size() * 2, expected + 1));
+  }
+  bytes.resize(keep ? size : 0);
+  text = std::move(bytes);
+  return key.finish();
 }
 
 }  // namespace
@@ -109,9 +126,9 @@ Result<FileTable::Known> FileTable::look(const std::string& path) {
   }
   const UniqueFd fd(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd) return fail(errno_error(fmt::format("cannot read {}", real)));
-  SB_TRY(const std::string bytes, doing(real, read_whole(fd.get(), static_cast<std::size_t>(info.st_size))));
-  known.digest = key_of(bytes);
-  if (is_text(bytes)) known.traits = read_traits(bytes);
+  std::string text;
+  SB_TRY(known.digest, doing(real, digest_of(fd.get(), static_cast<std::size_t>(info.st_size), text)));
+  known.traits = read_traits(text);
   if (!racy) fresh_.emplace_back(state, Content{.digest = known.digest, .traits = to_text(known.traits)});
   return known;
 }

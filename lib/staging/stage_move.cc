@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "staging/blob_reader.h"
 #include "staging/folder_removal.h"
 #include "staging/path_names.h"
 #include "staging/path_rules.h"
@@ -154,6 +155,12 @@ class SlotMove {
   }
 
   Status write_files() {
+    std::vector<BlobReader::Wanted> wanted;
+    for (const std::string& path : to_write_) {
+      const TreeEntry& entry = target_.at(path);
+      if (entry.mode != kModeGitlink) wanted.push_back({.id = entry.id, .path = path});
+    }
+    BlobReader blobs(repository_.handle(), std::move(wanted));
     for (const std::string& path : to_write_) {
       const TreeEntry& entry = target_.at(path);
       if (entry.mode == kModeGitlink) {
@@ -161,7 +168,7 @@ class SlotMove {
         states_.emplace(path, info);
         continue;
       }
-      SB_TRY(const std::string bytes, read_blob_by_id(repository_.handle(), entry.id, path));
+      SB_TRY(const std::string bytes, blobs.next());
       SB_TRY(const struct stat info, entry.mode == kModeSymlink
                                          ? writer_.write_symlink(path, bytes)
                                          : writer_.write_file(path, bytes, entry.mode == kModeExecutable));
