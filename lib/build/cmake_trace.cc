@@ -104,11 +104,16 @@ class Reader {
     if (own && what == "TIMESTAMP") tells_time_ = true;
     if (what.starts_with("GLOB")) {
       for (const std::string& pattern : arguments) look_for(pattern);
-    } else if (is_one_of(what, {"COPY", "INSTALL", "COPY_FILE", "CREATE_LINK", "RENAME", "CONFIGURE",
-                                "GENERATE", "ARCHIVE_CREATE", "ARCHIVE_EXTRACT", "DOWNLOAD", "UPLOAD", "LOCK",
-                                "GET_RUNTIME_DEPENDENCIES"})) {
-      for (const std::string& argument : arguments)
-        each_piece(argument, [&](std::string_view piece) { named(piece); });
+    } else if (what == "GENERATE") {
+      const auto input = std::ranges::find(arguments, "INPUT");
+      if (input != arguments.end() && input + 1 != arguments.end()) named(input[1]);
+    } else if (is_one_of(what,
+                         {"COPY", "INSTALL", "COPY_FILE", "CREATE_LINK", "RENAME", "ARCHIVE_CREATE",
+                          "ARCHIVE_EXTRACT", "DOWNLOAD", "UPLOAD", "LOCK", "GET_RUNTIME_DEPENDENCIES"})) {
+      for (std::size_t i = 1; i < arguments.size(); ++i) {
+        if (is_one_of(arguments[i - 1], {"DESTINATION", "PATTERN", "REGEX"})) continue;
+        each_piece(arguments[i], [&](std::string_view piece) { named(piece); });
+      }
     } else if (arguments.size() > 1) {
       named(arguments[1]);  // READ, STRINGS, SHA256, SIZE, …
       if (arguments.size() > 2 && what == "DIFFERENT") named(arguments.back());

@@ -148,21 +148,24 @@ std::string_view skip_blanks(std::string_view text) {
   return start == std::string_view::npos ? std::string_view() : text.substr(start);
 }
 
-// `defined(__has_include)`, `#ifdef __has_include` ask for the operator itself.
+// `defined(__has_include)`, `#ifdef __has_include` ask for the operator itself; `#define __has_include(x) 0`
+// is for compilers that have none.
 bool is_only_tested(std::string_view text, std::size_t at) {
   const std::size_t line = text.rfind('\n', at);
   std::string_view before = text.substr(line == std::string_view::npos ? 0 : line + 1,
                                         at - (line == std::string_view::npos ? 0 : line + 1));
   while (!before.empty() && (before.back() == ' ' || before.back() == '\t' || before.back() == '('))
     before.remove_suffix(1);
-  return before.ends_with("defined") || before.ends_with("ifdef") || before.ends_with("ifndef");
+  return before.ends_with("defined") || before.ends_with("ifdef") || before.ends_with("ifndef") ||
+         before.ends_with("define");
 }
 
 void read_question(std::string_view text, std::size_t at, std::size_t end, bool directive, Traits& traits) {
   std::string_view rest = skip_blanks(text.substr(end));
   if (!directive) {
+    if (is_only_tested(text, at)) return;
     if (!rest.starts_with('(')) {
-      traits.asks_computed = traits.asks_computed || !is_only_tested(text, at);
+      traits.asks_computed = true;
       return;
     }
     rest = skip_blanks(rest.substr(1));

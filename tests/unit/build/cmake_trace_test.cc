@@ -82,6 +82,17 @@ TEST_F(CMakeTrace, takes_folders_that_are_copied_whole) {
               ElementsAre("data/"));
 }
 
+TEST_F(CMakeTrace, knows_words_that_name_no_input) {
+  for (const char* file : {"include/a.h", "data/b.txt", "c.txt"}) write(file, "");
+  EXPECT_THAT(
+      inputs("file(COPY c.txt DESTINATION ${CMAKE_BINARY_DIR}/x)\nfile(COPY ${CMAKE_SOURCE_DIR}/c.txt "
+             "DESTINATION include PATTERN data EXCLUDE)\n"),
+      ElementsAre("c.txt"));
+  EXPECT_THAT(inputs("file(GENERATE OUTPUT x CONTENT \"include data c.txt\")\n"), IsEmpty());
+  EXPECT_THAT(inputs("file(CONFIGURE OUTPUT x CONTENT \"include data c.txt\")\n"), IsEmpty());
+  EXPECT_THAT(inputs("file(GENERATE OUTPUT x INPUT ${CMAKE_SOURCE_DIR}/c.txt)\n"), ElementsAre("c.txt"));
+}
+
 TEST_F(CMakeTrace, lets_a_program_read_all_that_it_is_told_of) {
   write("sub/a.txt", "");
   EXPECT_THAT(inputs("execute_process(COMMAND true sub libfoo)\n"), IsEmpty());

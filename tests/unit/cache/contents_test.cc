@@ -43,8 +43,9 @@ TEST(Contents, knows_a_question_that_is_computed) {
 }
 
 TEST(Contents, a_test_for_the_operator_itself_asks_nothing) {
-  for (const char* text : {"#ifdef __has_include\n", "#if defined(__has_include)\n",
-                           "#if defined __has_include\n", "#ifndef __has_include\n"}) {
+  for (const char* text :
+       {"#ifdef __has_include\n", "#if defined(__has_include)\n", "#if defined __has_include\n",
+        "#ifndef __has_include\n", "#define __has_include(header) 0\n", "# define __has_include(x)  0\n"}) {
     EXPECT_FALSE(read_traits(text).asks_computed) << text;
     EXPECT_THAT(read_traits(text).asked, IsEmpty());
   }
