@@ -62,19 +62,19 @@ Result<std::size_t> read_some(int fd, char* to, std::size_t size) {
 // The file's digest, and its bytes when they may be a text: a compiler's 30 MB are not kept.
 Result<Key> digest_of(int fd, std::size_t expected, std::string& text) {
   std::string bytes(std::min(expected + 1, kBlock), '\0');
-  std::size_t size = 0;
+  std::size_t size = 0;  // of what is kept
   KeyBuilder key;
-  bool keep = true;
-  while (true) {
-    SB_TRY(const std::size_t n, read_some(fd, bytes.data() + size, bytes.size() - size));
+  SB_TRY(std::size_t n, read_some(fd, bytes.data(), bytes.size()));
+  bool keep = is_text(std::string_view(bytes).substr(0, n));
+  while (n > 0) {
     key.add_raw(std::string_view(bytes).substr(size, n));
-    if (size == 0) keep = is_text(std::string_view(bytes).substr(0, n));
-    if (n == 0) break;
-    if (!keep) continue;
-    size += n;
-    keep = static_cast<std::int64_t>(size) <= kLargestText;
-    if (!keep) size = 0;
+    if (keep) size += n;
+    if (static_cast<std::int64_t>(size) > kLargestText) {
+      keep = false;
+      size = 0;
+    }
     if (size == bytes.size()) bytes.resize(std::max(bytes.size() * 2, expected + 1));
+    SB_TRY(n, read_some(fd, bytes.data() + size, bytes.size() - size));
   }
   bytes.resize(keep ? size : 0);
   text = std::move(bytes);
