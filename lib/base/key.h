@@ -34,7 +34,8 @@ class KeyBuilder {
   KeyBuilder& add(std::string_view part);
   KeyBuilder& add(std::uint64_t number);
   KeyBuilder& add(const Key& key);
-  KeyBuilder& add_raw(std::string_view bytes);  // without its length: of raw parts alone, key_of() them in one
+  KeyBuilder& add_raw(
+      std::string_view bytes);  // without its length: of raw parts alone, key_of() them in one
   [[nodiscard]] Key finish() const;
 
  private:
