@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "cache/stage_listing.h"
 
 namespace sb::build {
 namespace {
@@ -71,6 +72,7 @@ class Reader {
     if (is_one_of(command, {"if", "elseif", "while"}))
       return line.find(R"("EXISTS")") != std::string_view::npos ||
              line.find(R"("IS_)") != std::string_view::npos;
+    if (command == "set") return line.find(R"("ENV{)") != std::string_view::npos;
     if (command == "string")
       return line.find(R"("TIMESTAMP")") != std::string_view::npos ||
              line.find(R"("RANDOM")") != std::string_view::npos;
@@ -82,6 +84,10 @@ class Reader {
     const bool own = cache::is_below(script, places_.source);
     if (command == "file") {
       file(arguments, own);
+    } else if (command == "set") {
+      for (const std::string& argument : arguments)
+        environment_knows_source_ =
+            environment_knows_source_ || argument.find(places_.source) != std::string::npos;
     } else if (command == "string") {
       tells_time_ = tells_time_ || (own && is_one_of(arguments[0], {"TIMESTAMP", "RANDOM"}));
     } else if (is_one_of(command, {"if", "elseif", "while"})) {
@@ -123,7 +129,7 @@ class Reader {
   // A program that is told a path of the source, or starts there, may read anything in it; another does not
   // find it.
   void process(const Arguments& arguments) {
-    bool knows_source = false;
+    bool knows_source = environment_knows_source_;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       const std::string& argument = arguments[i];
       const std::string_view before = i > 0 ? std::string_view(arguments[i - 1]) : std::string_view();
@@ -132,6 +138,11 @@ class Reader {
       if (before == "WORKING_DIRECTORY" && !argument.starts_with('/')) knows_source = true;
       for (const std::string_view way : {std::string_view(places_.source), std::string_view("../")})
         knows_source = knows_source || argument.find(way) != std::string::npos;
+      // What the project wrote there, a script for instance, may name the source; CMake's own trials do not.
+      const std::size_t made = argument.find(places_.build + "/");
+      if (made != std::string::npos &&
+          !std::string_view(argument).substr(made + places_.build.size()).starts_with("/CMakeFiles"))
+        knows_source = true;
     }
     if (!knows_source) return;
     if (asks_git_only(arguments)) {
@@ -195,29 +206,23 @@ class Reader {
       inputs_.insert("?" + std::string(name));
   }
 
+  // Of a list, and the words of each: flags, or a path with blanks.
   template <typename Visit>
-  static void each_piece(std::string_view argument, Visit visit) {
+  static void each_piece(std::string_view argument, Visit visit, char separator = ';') {
     std::size_t end = 0;
     for (std::size_t at = 0; at < argument.size(); at = end + 1) {
-      end = std::min(argument.find_first_of("; ", at), argument.size());
-      if (end > at) visit(argument.substr(at, end - at));
+      end = std::min(argument.find(separator, at), argument.size());
+      const std::string_view piece = argument.substr(at, end - at);
+      if (piece.empty()) continue;
+      visit(piece);
+      if (separator == ';' && piece.find(' ') != std::string_view::npos) each_piece(piece, visit, ' ');
     }
   }
 
   const std::unordered_map<std::string, std::vector<std::string>>& by_name() {
     if (!by_name_.empty()) return by_name_;
-    const std::string root = places_.real(places_.source);
-    std::error_code code;
-    for (fs::recursive_directory_iterator it(root, code), end; !code && it != end; it.increment(code)) {
-      std::error_code ignored;
-      if (it.depth() == 0 && it->path().filename() == ".git") {
-        it.disable_recursion_pending();
-        continue;
-      }
-      const bool folder = it->is_directory(ignored) && !it->is_symlink(ignored);
-      by_name_[it->path().filename().string()].push_back(
-          places_.source + it->path().native().substr(root.size()) + (folder ? "/" : ""));
-    }
+    for (const std::string& path : cache::source_paths(places_))
+      by_name_[std::string(last_name(path))].push_back(places_.source + "/" + path);
     return by_name_;
   }
 
@@ -225,6 +230,7 @@ class Reader {
   std::unordered_map<std::string, std::vector<std::string>> by_name_;
   std::set<std::string> inputs_;
   bool tells_time_ = false;
+  bool environment_knows_source_ = false;
 };
 
 }  // namespace

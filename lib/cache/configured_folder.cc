@@ -12,6 +12,7 @@
 
 #include "cache/edge_keys.h"
 #include "cache/file_table.h"
+#include "cache/stage_listing.h"
 #include "os/file_system.h"
 
 namespace sb::cache {
@@ -103,25 +104,6 @@ Key names_of_modules(const std::vector<std::string>& modules, const std::vector<
   return key.finish();
 }
 
-// Every file and folder of the source, relative, without .git; sorted.
-std::vector<std::string> paths_of(const fs::path& source) {
-  std::vector<std::string> paths;
-  std::error_code code;
-  const std::size_t prefix = source.native().size() + 1;
-  for (fs::recursive_directory_iterator it(source, fs::directory_options::skip_permission_denied, code), end;
-       !code && it != end; it.increment(code)) {
-    std::error_code ignored;
-    if (it.depth() == 0 && it->path().filename() == ".git") {
-      it.disable_recursion_pending();
-      continue;
-    }
-    const bool folder = it->is_directory(ignored) && !it->is_symlink(ignored);
-    paths.push_back(it->path().native().substr(prefix) + (folder ? "/" : ""));
-  }
-  std::ranges::sort(paths);
-  return paths;
-}
-
 }  // namespace
 
 Key names_that_matter(const std::vector<std::string>& texts, const std::vector<std::string>& paths) {
@@ -165,7 +147,7 @@ Result<Key> ConfiguredFolder::action(Toolbox& tools) const {
 Result<Key> ConfiguredFolder::result_key(const Key& action, FileTable& files,
                                          const std::vector<std::string>& inputs) const {
   const std::string& source = request_.places.source;
-  const std::vector<std::string> paths = paths_of(request_.places.real(source));
+  const std::vector<std::string> paths = source_paths(request_.places);
   KeyBuilder key;
   key.add(action);
   const auto add_file = [&](const std::string& path) -> Result<FileTable::Type> {

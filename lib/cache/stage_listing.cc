@@ -1,5 +1,6 @@
 #include "cache/stage_listing.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -83,6 +84,26 @@ const std::vector<std::string>& StageListing::of_name(std::string_view name) con
 
 bool StageListing::had(std::string_view seen) const {
   return paths_.contains(key_of(seen));
+}
+
+std::vector<std::string> source_paths(const Places& places) {
+  namespace fs = std::filesystem;
+  const fs::path source = places.real(places.source);
+  std::vector<std::string> paths;
+  std::error_code code;
+  const std::size_t prefix = source.native().size() + 1;
+  for (fs::recursive_directory_iterator it(source, fs::directory_options::skip_permission_denied, code), end;
+       !code && it != end; it.increment(code)) {
+    std::error_code ignored;
+    if (it.depth() == 0 && it->path().filename() == ".git") {
+      it.disable_recursion_pending();
+      continue;
+    }
+    const bool folder = it->is_directory(ignored) && !it->is_symlink(ignored);
+    paths.push_back(it->path().native().substr(prefix) + (folder ? "/" : ""));
+  }
+  std::ranges::sort(paths);
+  return paths;
 }
 
 }  // namespace sb::cache

@@ -46,4 +46,8 @@ class StageListing {
   bool links_folders_ = false;
 };
 
+// Every file and folder ("…/") of the source, relative, without .git; sorted. As the scripts of CMake could
+// list it.
+[[nodiscard]] std::vector<std::string> source_paths(const Places& places);
+
 }  // namespace sb::cache

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "bench/commands.h"
+#include "bench/must.h"
 #include "bench/records.h"
 #include "cache/build_cache.h"
 #include "ninja/build_log.h"
@@ -35,13 +36,6 @@ constexpr int kRuns = 3;
 constexpr double kBarMs = 2'000;
 constexpr double kBarMib = 1'024;
 constexpr std::string_view kPath = "PATH=/usr/bin:/bin";
-
-template <typename T>
-T must(Result<T> result) {
-  if (result) return *std::move(result);
-  fmt::print(stderr, "{}", format_error(result.error()));
-  std::exit(1);
-}
 
 void set_time(const fs::path& path, std::int64_t ns) {
   const timespec time{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};

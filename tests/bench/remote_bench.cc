@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "bench/must.h"
 #include "bench/records.h"
 #include "cache/build_cache.h"
 #include "cache/remote_tier.h"
@@ -31,13 +32,6 @@ constexpr int kHeaders = 20;
 constexpr int kRounds = 3;
 constexpr std::chrono::milliseconds kFar{5};  // each way
 constexpr std::string_view kPath = "/usr/local/bin:/usr/bin:/bin";
-
-template <typename T>
-T must(Result<T> result) {
-  if (result) return *std::move(result);
-  fmt::print(stderr, "{}", format_error(result.error()));
-  std::exit(1);
-}
 
 [[noreturn]] void give_up(const std::string& what) {
   fmt::print(stderr, "{}\n", what);

@@ -103,6 +103,20 @@ TEST_F(CMakeTrace, lets_a_program_read_all_that_it_is_told_of) {
               ElementsAre(""));
 }
 
+TEST_F(CMakeTrace, knows_how_a_program_may_hear_of_the_source) {
+  EXPECT_THAT(inputs("file(WRITE ${CMAKE_BINARY_DIR}/run.sh \"cat ${CMAKE_SOURCE_DIR}/x\")\n"
+                     "execute_process(COMMAND sh ${CMAKE_BINARY_DIR}/run.sh)\n"),
+              ElementsAre(""));
+  EXPECT_THAT(inputs("set(ENV{FROM} ${CMAKE_SOURCE_DIR})\nexecute_process(COMMAND true)\n"), ElementsAre(""));
+  EXPECT_THAT(inputs("set(ENV{FROM} elsewhere)\nexecute_process(COMMAND true)\n"), IsEmpty());
+}
+
+TEST_F(CMakeTrace, knows_paths_with_blanks) {
+  write("my data/x", "");
+  EXPECT_THAT(inputs("file(COPY \"${CMAKE_SOURCE_DIR}/my data\" DESTINATION ${CMAKE_BINARY_DIR})\n"),
+              ElementsAre("my data/"));
+}
+
 TEST_F(CMakeTrace, knows_that_git_finds_no_repository_in_a_view) {
   const std::string script =
       "execute_process(COMMAND git describe WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} OUTPUT_VARIABLE v "
