@@ -225,7 +225,8 @@ void run_init(const InitPlan& plan) {
   // Be heard among what the command may start. Both may be refused.
   ::setpriority(PRIO_PROCESS, 0, -20);
 
-  Watcher watcher{.plan = plan, .command = command, .signals = signals};
+  Watcher watcher{
+      .plan = plan, .command = command, .signals = signals, .next_sample = now_ns() + kSampleEvery};
   watcher.watch();
   watcher.kill_the_rest();
   ::send(plan.channel, &watcher.ending, sizeof watcher.ending, MSG_NOSIGNAL);

@@ -7,6 +7,8 @@
 namespace sb {
 namespace {
 
+constexpr std::size_t kLittle = 16 << 10;  // bytes
+
 Key from(XXH128_hash_t hash) {
   return {.high = hash.high64, .low = hash.low64};
 }
@@ -55,9 +57,7 @@ struct KeyBuilder::State {
   std::unique_ptr<XXH3_state_t, Free> xxh{XXH3_createState()};
 };
 
-KeyBuilder::KeyBuilder() : state_(std::make_unique<State>()) {
-  XXH3_128bits_reset(state_->xxh.get());
-}
+KeyBuilder::KeyBuilder() = default;
 KeyBuilder::KeyBuilder(KeyBuilder&&) noexcept = default;
 KeyBuilder& KeyBuilder::operator=(KeyBuilder&&) noexcept = default;
 KeyBuilder::~KeyBuilder() = default;
@@ -67,23 +67,31 @@ KeyBuilder& KeyBuilder::add(std::string_view part) {
 }
 
 KeyBuilder& KeyBuilder::add_raw(std::string_view bytes) {
+  if (!state_ && small_.size() + bytes.size() <= kLittle) {
+    small_ += bytes;
+    return *this;
+  }
+  if (!state_) {
+    state_ = std::make_unique<State>();
+    XXH3_128bits_reset(state_->xxh.get());
+    XXH3_128bits_update(state_->xxh.get(), small_.data(), small_.size());
+  }
   XXH3_128bits_update(state_->xxh.get(), bytes.data(), bytes.size());
   return *this;
 }
 
 KeyBuilder& KeyBuilder::add(std::uint64_t number) {
-  XXH3_128bits_update(state_->xxh.get(), &number, sizeof number);
-  return *this;
+  return add_raw({reinterpret_cast<const char*>(&number), sizeof number});
 }
 
 KeyBuilder& KeyBuilder::add(const Key& key) {
   const std::uint64_t words[] = {key.high, key.low};
-  XXH3_128bits_update(state_->xxh.get(), words, sizeof words);
-  return *this;
+  return add_raw({reinterpret_cast<const char*>(words), sizeof words});
 }
 
+// XXH3 gives the same for the parts and for the whole.
 Key KeyBuilder::finish() const {
-  return from(XXH3_128bits_digest(state_->xxh.get()));
+  return state_ ? from(XXH3_128bits_digest(state_->xxh.get())) : key_of(small_);
 }
 
 }  // namespace sb

@@ -40,7 +40,8 @@ class KeyBuilder {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::string small_;             // what was added, as long as it is little: most keys are of little
+  std::unique_ptr<State> state_;  // … from then on
 };
 
 }  // namespace sb

@@ -19,10 +19,12 @@ struct PlannedEdge {
   bool shares_outputs = false;  // by hard link: nothing rewrites them in place
   Verdict verdict = Verdict::miss;
   std::string why;
+  std::vector<ActionStore::ListId> lists;       // of inputs that it ever discovered, newest first
+  std::vector<ActionStore::PathId> discovered;  // the list that was looked at last; of a hit, its own
   // Of a hit:
   Key key;
   ActionResult result;
-  std::vector<std::string> discovered;  // as the depfile wrote them
+  std::vector<std::int64_t> object_ns;  // by output: how old its stored bytes are
   std::int64_t newest_input_ns = 0;
 };
 
@@ -38,8 +40,9 @@ struct BuildCache::State {
   FileTable files;
   Toolbox tools;
   EdgeKeys keys;
-  std::vector<PlannedEdge> edges;                            // in build order
-  std::unordered_map<ninja::EdgeId, std::size_t> positions;  // in `edges`
+  std::vector<PlannedEdge> edges;        // in build order
+  std::vector<std::uint32_t> positions;  // in `edges`, by number of the edge; kNotNeeded: it is not there
+  static constexpr std::uint32_t kNotNeeded = ~std::uint32_t{0};
   std::unordered_map<ActionStore::PathId, FileTable::Number> by_store_id;
   std::vector<EdgeVerdict> verdicts;
   std::int64_t began_ns = 0;  // when Ninja might start, by the file systems' clock
@@ -50,9 +53,8 @@ struct BuildCache::State {
   [[nodiscard]] const PlannedEdge* made_by(FileTable::Number file) const;
   // Whether what `maker` makes is there for deciding about `user`, whose compiler may read it for includes.
   [[nodiscard]] bool is_there(const PlannedEdge& maker, const PlannedEdge& user) const;
-  [[nodiscard]] bool has_bytes(const artifacts::PooledId& id) const {
-    return pool.find(id).has_value() || arriving.contains(id);
-  }
+  [[nodiscard]] bool is_source(FileTable::Number file) const;  // of the stage, and nobody makes it
+  void read_sources_ahead(const std::vector<ninja::EdgeId>& needed);
   void forget_outputs();  // before another decide()
   void publish_verdicts();
 };

@@ -10,6 +10,7 @@
 #include <fnmatch.h>
 #include <sys/stat.h>
 
+#include "base/text.h"
 #include "cache/edge_keys.h"
 #include "cache/file_table.h"
 #include "cache/stage_listing.h"
@@ -87,15 +88,24 @@ bool is_file_name(std::string_view word) {
          word.find_first_of("*?[]{}$@~") == std::string_view::npos;
 }
 
-// As names_that_matter(), of files whose names CMake's own modules say.
-Key names_of_modules(const std::vector<std::string>& modules, const std::vector<std::string>& paths) {
+// The file names that a text says: a line each, each once.
+std::string file_names_in(std::string_view text) {
   std::unordered_set<std::string_view> said;
-  for (const std::string_view text : modules) {
-    std::size_t end = 0;
-    for (std::size_t at = 0; at < text.size(); at = end + 1) {
-      for (end = at; end < text.size() && is_word_character(text[end]);) ++end;
-      if (is_file_name(text.substr(at, end - at))) said.insert(text.substr(at, end - at));
-    }
+  std::string names;
+  std::size_t end = 0;
+  for (std::size_t at = 0; at < text.size(); at = end + 1) {
+    for (end = at; end < text.size() && is_word_character(text[end]);) ++end;
+    const std::string_view word = text.substr(at, end - at);
+    if (is_file_name(word) && said.insert(word).second) names.append(word).append("\n");
+  }
+  return names;
+}
+
+// As names_that_matter(), of files whose names CMake's own modules say.
+Key names_of_modules(const std::vector<std::string>& names, const std::vector<std::string>& paths) {
+  std::unordered_set<std::string_view> said;
+  for (const std::string& each : names) {
+    for (const std::string_view name : split_lines(each)) said.insert(name);
   }
   KeyBuilder key;
   for (const std::string_view path : paths) {
@@ -145,18 +155,18 @@ Result<Key> ConfiguredFolder::action(Toolbox& tools) const {
 }
 
 Result<Key> ConfiguredFolder::result_key(const Key& action, FileTable& files,
-                                         const std::vector<std::string>& inputs) const {
+                                         const std::vector<std::string>& inputs) {
   const std::string& source = request_.places.source;
   const std::vector<std::string> paths = source_paths(request_.places);
   KeyBuilder key;
   key.add(action);
-  const auto add_file = [&](const std::string& path) -> Result<FileTable::Type> {
+  const auto add_file = [&](const std::string& path) -> Result<const FileTable::Known*> {
     SB_TRY(const FileTable::Known* known, files.known(files.number(path)));
     key.add(path).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
-    return known->type;
+    return known;
   };
   std::vector<std::string> texts;
-  std::vector<std::string> modules;
+  std::vector<std::string> names;
   for (const std::string& input : inputs) {
     if (input.starts_with('?')) {
       texts.push_back(input.substr(1));
@@ -166,16 +176,46 @@ Result<Key> ConfiguredFolder::result_key(const Key& action, FileTable& files,
         if (file.starts_with(input) && !file.ends_with('/')) SB_CHECK(add_file(file));
       }
     } else {
-      SB_TRY(const FileTable::Type type, add_file(input));
-      if (type != FileTable::Type::regular) continue;
-      SB_TRY(std::string text, os::read_file(request_.places.real(input), kLargestScript));
-      (is_below(input, source) ? texts : modules).push_back(std::move(text));
+      SB_TRY(const FileTable::Known* known, add_file(input));
+      if (known->type != FileTable::Type::regular) continue;
+      if (is_below(input, source)) {
+        SB_TRY(texts.emplace_back(), os::read_file(request_.places.real(input), kLargestScript));
+      } else {
+        SB_TRY(names.emplace_back(), names_said_by(input, known->digest));
+      }
     }
   }
-  return key.add(names_that_matter(texts, paths)).add(names_of_modules(modules, paths)).finish();
+  return key.add(names_that_matter(texts, paths)).add(names_of_modules(names, paths)).finish();
+}
+
+Result<std::string> ConfiguredFolder::names_said_by(const std::string& module, const Key& digest) {
+  const Key key = KeyBuilder().add(std::string_view("file names 1")).add(digest).finish();
+  SB_TRY(std::optional<std::string> known, store_.tool(key));
+  if (known) return *std::move(known);
+  SB_TRY(const std::string text, os::read_file(request_.places.real(module), kLargestScript));
+  std::string names = file_names_in(text);
+  said_.emplace_back(key, names);
+  return names;
 }
 
 Result<std::optional<std::string>> ConfiguredFolder::take() {
+  SB_TRY(std::optional<std::string> note, take_known());
+  if (!said_.empty()) {
+    SB_CHECK(store_.begin_writing());
+    const Status written = remember_words();
+    SB_CHECK(store_.end_writing());
+    SB_CHECK(written);
+  }
+  return note;
+}
+
+Status ConfiguredFolder::remember_words() {
+  for (const auto& [module, names] : said_) SB_CHECK(store_.remember_tool(module, names));
+  said_.clear();
+  return {};
+}
+
+Result<std::optional<std::string>> ConfiguredFolder::take_known() {
   FileTable files(request_.places, store_);
   Toolbox tools = toolbox(files);
   const ActionStore::Reading reading(store_);
@@ -261,6 +301,7 @@ Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std:
   const Status written = [&]() -> Status {
     SB_CHECK(files.remember());
     SB_CHECK(tools.remember());
+    SB_CHECK(remember_words());
     std::vector<ActionStore::PathId> ids;
     for (const std::string& input : inputs) {
       SB_TRY(const ActionStore::PathId id, store_.path_id(input));

@@ -40,9 +40,13 @@ class ConfiguredFolder {
   [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note);
 
  private:
+  [[nodiscard]] Result<std::optional<std::string>> take_known();
+  [[nodiscard]] Status remember_words();
   [[nodiscard]] Result<Key> action(Toolbox& tools) const;
   [[nodiscard]] Result<Key> result_key(const Key& action, FileTable& files,
-                                       const std::vector<std::string>& inputs) const;
+                                       const std::vector<std::string>& inputs);
+  // Of a file of the host: its words are in the store from the first time on.
+  [[nodiscard]] Result<std::string> names_said_by(const std::string& module, const Key& digest);
   [[nodiscard]] Result<bool> place(const ActionResult& result) const;
   [[nodiscard]] Toolbox toolbox(FileTable& files) const;
 
@@ -50,6 +54,7 @@ class ConfiguredFolder {
   const artifacts::OutputPool& pool_;
   ConfigureRequest request_;
   std::string why_;
+  std::vector<std::pair<Key, std::string>> said_;  // what the store did not know
 };
 
 // Changes when a file or folder appears or disappears that the texts could name: one whose last name is a

@@ -13,6 +13,7 @@ class Decider {
   explicit Decider(BuildCache::State& state) : state_(state) {}
 
   Status run() {
+    SB_CHECK(read_lists());
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::refused) continue;
       SB_CHECK(decide(edge));
@@ -22,6 +23,26 @@ class Decider {
   }
 
  private:
+  // What each edge read when it last ran: very likely what it would read now.
+  Status read_lists() {
+    state_.files.take_ahead();
+    std::vector<FileTable::Number> files;
+    for (PlannedEdge& edge : state_.edges) {
+      if (edge.verdict == Verdict::refused || !edge.facts.discovers) continue;
+      SB_TRY(edge.lists, state_.store.lists_of(edge.facts.action));
+      if (edge.lists.empty()) continue;
+      SB_TRY(edge.discovered, state_.store.list(edge.lists.front()));
+      for (const ActionStore::PathId id : edge.discovered) {
+        if (state_.by_store_id.contains(id)) continue;
+        SB_TRY(const FileTable::Number file, number_of(id));
+        if (state_.is_source(file)) files.push_back(file);
+      }
+    }
+    state_.files.read_ahead(files);
+    state_.files.take_ahead();
+    return {};
+  }
+
   Status decide(PlannedEdge& edge) {
     edge.verdict = Verdict::miss;
     edge.newest_input_ns = 0;
@@ -30,11 +51,13 @@ class Decider {
       SB_TRY(const FileTable::Known* known, state_.files.known(input));
       edge.newest_input_ns = std::max(edge.newest_input_ns, known->mtime_ns);
     }
-    if (!edge.facts.discovers) return look_up(edge, {}, {});
-    SB_TRY(const std::vector<ActionStore::ListId> lists, state_.store.lists_of(edge.facts.action));
-    edge.why = lists.empty() ? "this command never ran with these tools and file names" : "";
-    for (const ActionStore::ListId list : lists) {
-      SB_CHECK(try_list(edge, list));
+    if (!edge.facts.discovers) return look_up(edge, {});
+    edge.why = edge.lists.empty() ? "this command never ran with these tools and file names" : "";
+    for (const ActionStore::ListId list : edge.lists) {
+      if (list != edge.lists.front()) {
+        SB_TRY(edge.discovered, state_.store.list(list));
+      }
+      SB_CHECK(try_list(edge));
       if (edge.verdict != Verdict::miss) return {};
     }
     return {};
@@ -49,12 +72,10 @@ class Decider {
     return true;
   }
 
-  Status try_list(PlannedEdge& edge, ActionStore::ListId list) {
-    SB_TRY(const std::vector<ActionStore::PathId> ids, state_.store.list(list));
-    std::vector<FileTable::Number> numbers;
-    numbers.reserve(ids.size());
+  Status try_list(PlannedEdge& edge) {
+    read_.clear();
     std::int64_t newest = edge.newest_input_ns;
-    for (const ActionStore::PathId id : ids) {
+    for (const ActionStore::PathId id : edge.discovered) {
       SB_TRY(const FileTable::Number number, number_of(id));
       if (const PlannedEdge* maker = state_.made_by(number);
           maker != nullptr && !state_.is_there(*maker, edge)) {
@@ -63,9 +84,9 @@ class Decider {
       }
       SB_TRY(const FileTable::Known* known, state_.files.known(number));
       newest = std::max(newest, known->mtime_ns);
-      numbers.push_back(number);
+      read_.push_back(number);
     }
-    SB_CHECK(look_up(edge, numbers, ids));
+    SB_CHECK(look_up(edge, read_));
     if (edge.verdict == Verdict::hit) edge.newest_input_ns = newest;
     return {};
   }
@@ -79,8 +100,7 @@ class Decider {
     return number;
   }
 
-  Status look_up(PlannedEdge& edge, const std::vector<FileTable::Number>& discovered,
-                 const std::vector<ActionStore::PathId>& ids) {
+  Status look_up(PlannedEdge& edge, const std::vector<FileTable::Number>& discovered) {
     SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, discovered));
     if (!named.refusal.empty()) {
       edge.verdict = Verdict::refused;
@@ -92,34 +112,34 @@ class Decider {
       edge.why = "an input has other contents than in any run before";
       return {};
     }
+    edge.object_ns.clear();
     for (const Output& output : result->outputs) {
       const bool has_bytes = output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
-      if (has_bytes && !state_.has_bytes(output.id)) {
+      const auto object = has_bytes ? state_.pool.find(output.id) : std::nullopt;
+      if (has_bytes && !object && !state_.arriving.contains(output.id)) {
         edge.why = fmt::format("the stored bytes of {} are gone", output.path);
         return {};
       }
+      edge.object_ns.push_back(
+          object ? std::int64_t{object->st_mtim.tv_sec} * 1'000'000'000 + object->st_mtim.tv_nsec : 0);
     }
     edge.verdict = Verdict::hit;
     edge.why.clear();
     edge.key = named.key;
     edge.result = *std::move(result);
-    edge.discovered.clear();
-    for (const ActionStore::PathId id : ids) {
-      SB_TRY(std::string path, state_.store.path(id));
-      edge.discovered.push_back(std::move(path));
-    }
     return {};
   }
 
   // What depends on a hit may be one: its outputs are as good as there.
   Status promise(const PlannedEdge& edge) {
-    for (const Output& output : edge.result.outputs) {
+    for (std::size_t i = 0; i < edge.result.outputs.size(); ++i) {
+      const Output& output = edge.result.outputs[i];
       const FileTable::Number file = state_.keys.file(output.path);
       const std::filesystem::path object = state_.pool.path_of(output.id);
       if (output.kind == Output::Kind::symlink) {
         SB_CHECK(promise_link(file, output));
       } else {
-        state_.files.promise(file, output.id.digest, output_time(edge, output), object.string());
+        state_.files.promise(file, output.id.digest, output_time(edge, i), object.string());
       }
     }
     return {};
@@ -134,15 +154,13 @@ class Decider {
   }
 
   // A copy is as old as its newest input, a shared file as old as it is.
-  [[nodiscard]] std::int64_t output_time(const PlannedEdge& edge, const Output& output) const {
-    if (output.kind != Output::Kind::shared) return edge.newest_input_ns;
-    const auto info = state_.pool.find(output.id);
-    const std::int64_t own =
-        info ? std::int64_t{info->st_mtim.tv_sec} * 1'000'000'000 + info->st_mtim.tv_nsec : 0;
-    return std::max(own, edge.newest_input_ns);
+  [[nodiscard]] static std::int64_t output_time(const PlannedEdge& edge, std::size_t output) {
+    if (edge.result.outputs[output].kind != Output::Kind::shared) return edge.newest_input_ns;
+    return std::max(edge.object_ns[output], edge.newest_input_ns);
   }
 
   BuildCache::State& state_;
+  std::vector<FileTable::Number> read_;  // by the edge that is decided about
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "ninja/build_log.h"
 #include "os/file_system.h"
 
 namespace sb::cache {
@@ -153,20 +154,24 @@ EdgeKeys::EdgeKeys(const ninja::Manifest& manifest, const Places& places, FileTa
       files_(files),
       tools_(tools),
       listing_(listing),
-      packages_(package_state()) {
+      packages_(package_state()),
+      node_files_(manifest.node_count(), kUnknown) {
   KeyBuilder key;
   for (const std::string& variable : environment) key.add(variable);
   environment_ = key.finish();
   for (ninja::NodeId node = 0; node < manifest_.node_count(); ++node) {
     const ninja::EdgeId edge = manifest_.producer(node);
-    if (edge != ninja::kNoEdge && !manifest_.edge(edge).is_phony())
-      producers_.emplace(file(manifest_.path(node)), edge);
+    if (edge == ninja::kNoEdge || manifest_.edge(edge).is_phony()) continue;
+    const FileTable::Number output = file(node);
+    if (producers_.size() <= output) producers_.resize(output + 1, ninja::kNoEdge);
+    producers_[output] = edge;
   }
 }
 
-ninja::EdgeId EdgeKeys::producer(FileTable::Number file) const {
-  const auto found = producers_.find(file);
-  return found == producers_.end() ? ninja::kNoEdge : found->second;
+FileTable::Number EdgeKeys::file(ninja::NodeId node) {
+  FileTable::Number& known = node_files_[node];
+  if (known == kUnknown) known = file(manifest_.path(node));
+  return known;
 }
 
 std::string EdgeKeys::refusal_of(ninja::EdgeId edge) const {
@@ -187,14 +192,20 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   std::vector<std::string> output_paths;
   for (const auto outputs : {edge.explicit_outputs, edge.implicit_outputs}) {
     for (const ninja::NodeId node : outputs) {
-      const FileTable::Number output = file(manifest_.path(node));
+      const FileTable::Number output = file(node);
       if (std::ranges::find(facts.outputs, output) != facts.outputs.end()) continue;
       facts.outputs.push_back(output);
       output_paths.push_back(files_.path(output));
     }
   }
-  const std::string command_line = with_response_file(
-      manifest_.value(id, "command"), manifest_.value(id, "rspfile"), manifest_.value(id, "rspfile_content"));
+  const std::string logged = manifest_.logged_command(id);
+  facts.command_hash = ninja::command_hash(logged);
+  const std::string response = manifest_.value(id, "rspfile");
+  const std::string content = manifest_.value(id, "rspfile_content");
+  const std::string command_line =
+      response.empty() && content.empty()
+          ? logged
+          : with_response_file(manifest_.value(id, "command"), response, content);
   const CommandFacts command = read_command(command_line, places_.build, output_paths);
   facts.depfile = manifest_.value(id, "depfile");
   facts.discovers = !facts.depfile.empty();
@@ -231,7 +242,7 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
 
   KeyBuilder action;
   action.add(kFormat).add(places_.source).add(places_.build).add(environment_);
-  action.add(manifest_.logged_command(id)).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
+  action.add(logged).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
   SB_CHECK(add_tools(command, facts, action));
   if (!facts.only_links || command.driver.empty()) action.add(packages_);
   if (command.asks_cpu) action.add(processor());
@@ -254,7 +265,7 @@ void EdgeKeys::add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered
     if (!seen.insert(next).second) continue;
     const ninja::EdgeId maker = manifest_.producer(next);
     if (maker == ninja::kNoEdge || !manifest_.edge(maker).is_phony()) {
-      add_input(file(manifest_.path(next)), facts);
+      add_input(file(next), facts);
       continue;
     }
     const ninja::Edge alias = manifest_.edge(maker);
@@ -262,7 +273,7 @@ void EdgeKeys::add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered
     pending.insert(pending.end(), alias.explicit_inputs.rbegin(), alias.explicit_inputs.rend());
     if (!alias.explicit_inputs.empty() || !alias.implicit_inputs.empty()) continue;
     // A phony name without inputs: a file that may be missing; when it is, its users run in every build.
-    const FileTable::Number optional = file(manifest_.path(next));
+    const FileTable::Number optional = file(next);
     if (const auto known = files_.known(optional); known && (*known)->type == FileTable::Type::missing) {
       facts.refusal = fmt::format("it runs in every build, because of {}", manifest_.path(next));
     }
@@ -335,7 +346,7 @@ void EdgeKeys::add_shared_libraries(ninja::EdgeId id, EdgeFacts& facts,
     for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs, edge.order_only_inputs}) {
       for (const ninja::NodeId node : inputs) {
         if (!is_shared_library(manifest_.path(node))) continue;
-        add_input(file(manifest_.path(node)), facts);
+        add_input(file(node), facts);
         if (const ninja::EdgeId maker = manifest_.producer(node); maker != ninja::kNoEdge)
           pending.push_back(maker);
       }
@@ -452,17 +463,8 @@ Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
                                                                        {discovered, true}};
   for (const auto& [inputs, found] : lists) {
     for (const FileTable::Number input : inputs) {
-      SB_TRY(const Traits* traits, files_.traits(input));
-      if (traits->tells_time)
-        return Named{.key = {},
-                     .refusal = fmt::format("{} uses __DATE"
-                                            "__ or __TIME"
-                                            "__",
-                                            files_.path(input))};
-      if (traits->reads_bytes)
-        return Named{.key = {},
-                     .refusal = fmt::format("{} lets the assembler read a file", files_.path(input))};
       SB_TRY(const Surroundings* around, surroundings(search, input, found));
+      if (!around->refusal.empty()) return Named{.key = {}, .refusal = around->refusal};
       key.add(around->key);
       if (!around->beside.empty() || !around->crowded.empty()) with_rivals.push_back(around);
     }
@@ -569,6 +571,13 @@ Result<const EdgeKeys::Surroundings*> EdgeKeys::surroundings(Search& search, Fil
   SB_TRY(const Traits* traits, files_.traits(file));
   const std::string& path = files_.path(file);
   Surroundings around;
+  if (traits->tells_time)
+    around.refusal = fmt::format(
+        "{} uses __DATE"
+        "__ or __TIME"
+        "__",
+        path);
+  if (traits->reads_bytes) around.refusal = fmt::format("{} lets the assembler read a file", path);
   KeyBuilder key;
   key.add(path).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
   if (found) add_rivals(search, path, path, key, around);
@@ -612,11 +621,16 @@ const std::unordered_set<std::string>& EdgeKeys::names_in(const std::string& fol
   return known->second;
 }
 
+// Asks the lists of the folders on the way first: nearly all names are nowhere.
 bool EdgeKeys::host_has(const std::string& folder, std::string_view name) {
-  // The first part of the name says no for nearly all.
-  if (!name.starts_with('.') && !folder.empty() &&
-      !names_in(folder).contains(std::string(name.substr(0, name.find('/')))))
-    return false;
+  std::string at = folder;
+  for (std::string_view rest = name; !folder.empty() && !rest.empty();) {
+    const std::string part(rest.substr(0, rest.find('/')));
+    if (part.starts_with('.')) break;
+    if (!names_in(at).contains(part)) return false;
+    at.append("/").append(part);
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+  }
   struct stat info{};
   return ::stat(places_.real(fmt::format("{}/{}", folder, name)).c_str(), &info) == 0;
 }

@@ -27,6 +27,7 @@ namespace sb::cache {
 struct EdgeFacts {
   std::string refusal;  // why the cache leaves this edge to Ninja; empty: it does not
   Key action;
+  std::uint64_t command_hash = 0;          // as Ninja's log has it
   bool discovers = false;                  // a depfile tells its other inputs
   bool deps_in_log = false;                // … which Ninja moves into .ninja_deps
   std::string depfile;                     // as the manifest writes it
@@ -48,8 +49,12 @@ class EdgeKeys {
   [[nodiscard]] FileTable::Number file(std::string_view path) {
     return files_.number(places_.absolute(path));
   }
+  // The same of a node of the manifest.
+  [[nodiscard]] FileTable::Number file(ninja::NodeId node);
   // kNoEdge: not made by this build.
-  [[nodiscard]] ninja::EdgeId producer(FileTable::Number file) const;
+  [[nodiscard]] ninja::EdgeId producer(FileTable::Number file) const {
+    return file < producers_.size() ? producers_[file] : ninja::kNoEdge;
+  }
 
   struct Named {
     Key key;
@@ -63,6 +68,7 @@ class EdgeKeys {
   // A file that was read, with all that decides whether the same search reads it again.
   struct Surroundings {
     Key key;
+    std::string refusal;  // why nothing that reads it is kept
     // Files that would be found instead if the includer lay in one of these folders: (folder, file).
     std::vector<std::pair<std::string, std::string>> beside;
     // Paths for which so many files would be, that they are looked for in the includers' folders instead.
@@ -81,6 +87,7 @@ class EdgeKeys {
   [[nodiscard]] std::string refusal_of(ninja::EdgeId edge) const;
   void add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered_set<ninja::NodeId>& seen);
   void add_input(FileTable::Number input, EdgeFacts& facts);
+  static constexpr FileTable::Number kUnknown = ~FileTable::Number{0};
   [[nodiscard]] Status add_mentioned(const CommandFacts& command, EdgeFacts& facts);
   [[nodiscard]] Status add_folder(const std::string& path, EdgeFacts& facts);
   void add_script_folder(const std::string& script, EdgeFacts& facts);
@@ -113,8 +120,9 @@ class EdgeKeys {
   const StageListing& listing_;
   Key environment_;
   Key packages_;
-  std::unordered_map<FileTable::Number, ninja::EdgeId> producers_;
-  std::vector<std::uint32_t> stamps_;  // by file: the call of facts() that took it as an input
+  std::vector<FileTable::Number> node_files_;  // by node; kUnknown: not asked for yet
+  std::vector<ninja::EdgeId> producers_;       // by file, as far as outputs go
+  std::vector<std::uint32_t> stamps_;          // by file: the call of facts() that took it as an input
   std::uint32_t stamp_ = 0;
   std::unordered_set<ninja::EdgeId> passed_;  // facts() was called
   std::unordered_map<std::string, std::vector<FileTable::Number>> script_folders_;

@@ -6,11 +6,11 @@
 #include <memory>
 #include <optional>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "cache/remote_store.h"
+#include "os/curl.h"
 
 namespace sb::cache {
 namespace {
@@ -26,13 +26,13 @@ constexpr long kNoContent = 204;
 constexpr long kNotFound = 404;
 
 struct FreeEasy {
-  void operator()(CURL* curl) const { ::curl_easy_cleanup(curl); }
+  void operator()(CURL* handle) const { os::curl().easy_cleanup(handle); }
 };
 struct FreeMulti {
-  void operator()(CURLM* multi) const { ::curl_multi_cleanup(multi); }
+  void operator()(CURLM* multi) const { os::curl().multi_cleanup(multi); }
 };
 struct FreeList {
-  void operator()(curl_slist* list) const { ::curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { os::curl().slist_free_all(list); }
 };
 
 enum class Verb : std::uint8_t { get, put, head };
@@ -73,13 +73,13 @@ class HttpStore final : public RemoteStore {
       : address_(std::move(address)),
         bearer_(std::move(bearer)),
         limits_(limits),
-        multi_(::curl_multi_init()) {
-    ::curl_multi_setopt(multi_.get(), CURLMOPT_MAX_TOTAL_CONNECTIONS, static_cast<long>(kAtOnce));
-    ::curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(kAtOnce));
-    ::curl_multi_setopt(multi_.get(), CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+        multi_(os::curl().multi_init()) {
+    os::curl().multi_setopt(multi_.get(), CURLMOPT_MAX_TOTAL_CONNECTIONS, static_cast<long>(kAtOnce));
+    os::curl().multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(kAtOnce));
+    os::curl().multi_setopt(multi_.get(), CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     // No "Expect: 100-continue": it costs a round trip, or a second of waiting.
     for (const char* line : {"Expect:", "Content-Type: application/octet-stream"})
-      headers_.reset(::curl_slist_append(headers_.release(), line));
+      headers_.reset(os::curl().slist_append(headers_.release(), line));
   }
 
   Status get_many(std::span<const Wanted> wanted, Deadline deadline, const Sink& sink) override {
@@ -145,7 +145,7 @@ class HttpStore final : public RemoteStore {
   Status perform(const Batch& batch, Deadline deadline) {
     Status done = run(batch, deadline);
     // In the middle of things there is no use for a connection any more.
-    for (Transfer& transfer : transfers_) ::curl_multi_remove_handle(multi_.get(), transfer.curl.get());
+    for (Transfer& transfer : transfers_) os::curl().multi_remove_handle(multi_.get(), transfer.curl.get());
     if (!done) transfers_.clear();
     return done;
   }
@@ -154,7 +154,7 @@ class HttpStore final : public RemoteStore {
     heard_ = steady_clock::now();
     while (transfers_.size() < std::min(kAtOnce, batch.count)) {
       Transfer& fresh = transfers_.emplace_back();
-      fresh.curl.reset(::curl_easy_init());
+      fresh.curl.reset(os::curl().easy_init());
       fresh.heard = &heard_;
       if (!fresh.curl) return fail(ErrorKind::environment, "no memory for a transfer");
     }
@@ -165,15 +165,15 @@ class HttpStore final : public RemoteStore {
     }
     while (answered < batch.count) {
       int running = 0;
-      if (::curl_multi_perform(multi_.get(), &running) != CURLM_OK)
+      if (os::curl().multi_perform(multi_.get(), &running) != CURLM_OK)
         return fail(ErrorKind::environment, "the transfers cannot go on");
       int left = 0;
-      while (const CURLMsg* message = ::curl_multi_info_read(multi_.get(), &left)) {
+      while (const CURLMsg* message = os::curl().multi_info_read(multi_.get(), &left)) {
         if (message->msg != CURLMSG_DONE) continue;
         const CURLcode code = message->data.result;
         Transfer& transfer = *std::ranges::find_if(
             transfers_, [&](const Transfer& each) { return each.curl.get() == message->easy_handle; });
-        ::curl_multi_remove_handle(multi_.get(), transfer.curl.get());
+        os::curl().multi_remove_handle(multi_.get(), transfer.curl.get());
         SB_CHECK(finish(batch, transfer, code));
         ++answered;
         heard_ = steady_clock::now();
@@ -187,7 +187,7 @@ class HttpStore final : public RemoteStore {
                     now >= deadline ? "it takes too long"
                                     : fmt::format("it said nothing for {}", human_duration(limits_.silence)));
       const auto wait = duration_cast<milliseconds>(until - now).count() + 1;
-      ::curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
+      os::curl().multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
     }
     return {};
   }
@@ -200,53 +200,54 @@ class HttpStore final : public RemoteStore {
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
         code == CURLE_OPERATION_TIMEDOUT)
       return fail(ErrorKind::environment,
-                  fmt::format("it cannot be reached: {}", ::curl_easy_strerror(code)));
+                  fmt::format("it cannot be reached: {}", os::curl().easy_strerror(code)));
     if (code != CURLE_OK)
       return fail(ErrorKind::environment,
-                  fmt::format("the connection broke: {}", ::curl_easy_strerror(code)));
+                  fmt::format("the connection broke: {}", os::curl().easy_strerror(code)));
     long status = 0;
-    ::curl_easy_getinfo(transfer.curl.get(), CURLINFO_RESPONSE_CODE, &status);
+    os::curl().easy_getinfo(transfer.curl.get(), CURLINFO_RESPONSE_CODE, &status);
     ++answers_;
     return batch.answer(transfer, status);
   }
 
   void begin(const Batch& batch, std::size_t index, Transfer& transfer, Deadline deadline) {
-    CURL* curl = transfer.curl.get();
+    CURL* handle = transfer.curl.get();
     const RemoteName& name = batch.name(index);
     transfer.index = index;
     transfer.body.clear();
     transfer.too_long = false;
     transfer.largest = batch.largest(index);
-    ::curl_easy_reset(curl);
+    os::curl().easy_reset(handle);
     const std::string url =
         fmt::format("{}/{}/{}", address_.base, name.shelf == Shelf::blobs ? "cas" : "ac", name.sha256);
     const auto left = duration_cast<milliseconds>(deadline - steady_clock::now());
     const milliseconds limit = std::max(milliseconds(1), std::min(limits_.connect, left));
-    ::curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-    ::curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    ::curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit.count()));
-    ::curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    ::curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // a slow name server holds nobody up
-    ::curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    ::curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers_.get());
-    ::curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    ::curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+    os::curl().easy_setopt(handle, CURLOPT_URL, url.c_str());
+    os::curl().easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    os::curl().easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit.count()));
+    os::curl().easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+    os::curl().easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);  // a slow name server holds nobody up
+    os::curl().easy_setopt(handle, CURLOPT_PROXY, "");
+    os::curl().easy_setopt(handle, CURLOPT_HTTPHEADER, headers_.get());
+    os::curl().easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
+    os::curl().easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
     if (!address_.user.empty() || !address_.password.empty()) {
-      ::curl_easy_setopt(curl, CURLOPT_USERNAME, address_.user.c_str());
-      ::curl_easy_setopt(curl, CURLOPT_PASSWORD, address_.password.c_str());
+      os::curl().easy_setopt(handle, CURLOPT_USERNAME, address_.user.c_str());
+      os::curl().easy_setopt(handle, CURLOPT_PASSWORD, address_.password.c_str());
     } else if (!bearer_.empty()) {
-      ::curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
-      ::curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, bearer_.c_str());
+      os::curl().easy_setopt(handle, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+      os::curl().easy_setopt(handle, CURLOPT_XOAUTH2_BEARER, bearer_.c_str());
     }
-    if (batch.verb == Verb::head) ::curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    if (batch.verb == Verb::head) os::curl().easy_setopt(handle, CURLOPT_NOBODY, 1L);
     if (batch.verb == Verb::put) {
       transfer.upload = batch.upload(index);
-      ::curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-      ::curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_upload);
-      ::curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
-      ::curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(transfer.upload.size()));
+      os::curl().easy_setopt(handle, CURLOPT_UPLOAD, 1L);
+      os::curl().easy_setopt(handle, CURLOPT_READFUNCTION, on_upload);
+      os::curl().easy_setopt(handle, CURLOPT_READDATA, &transfer);
+      os::curl().easy_setopt(handle, CURLOPT_INFILESIZE_LARGE,
+                             static_cast<curl_off_t>(transfer.upload.size()));
     }
-    ::curl_multi_add_handle(multi_.get(), curl);
+    os::curl().multi_add_handle(multi_.get(), handle);
   }
 
   RemoteAddress address_;

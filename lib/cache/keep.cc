@@ -31,8 +31,12 @@ class Keeper {
       : state_(state), folder_(state.request.places.real(state.request.places.build)) {}
 
   Result<Kept> run(const std::function<std::string(std::string_view)>& printed) {
-    SB_TRY(log_, ninja::load_build_log(folder_));
-    SB_TRY(deps_, ninja::DepsLog::load(folder_));
+    const bool any = std::ranges::any_of(
+        state_.edges, [](const PlannedEdge& edge) { return edge.verdict != Verdict::hit; });
+    if (any) {
+      SB_TRY(log_, ninja::load_build_log(folder_));
+      SB_TRY(deps_, ninja::DepsLog::load(folder_));
+    }
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict != Verdict::hit) note_outputs(edge);
     }
@@ -122,12 +126,12 @@ class Keeper {
 
   // Ninja has run it to its good end, with this command.
   [[nodiscard]] bool ran(const PlannedEdge& edge) const {
-    const std::uint64_t hash = ninja::command_hash(state_.manifest.logged_command(edge.id));
     const ninja::Edge graph = state_.manifest.edge(edge.id);
     for (const auto outputs : {graph.explicit_outputs, graph.implicit_outputs}) {
       for (const ninja::NodeId node : outputs) {
         const auto entry = log_.entries.find(std::string(state_.manifest.path(node)));
-        if (entry == log_.entries.end() || entry->second.command_hash != hash) return false;
+        if (entry == log_.entries.end() || entry->second.command_hash != edge.facts.command_hash)
+          return false;
       }
     }
     return true;

@@ -19,7 +19,8 @@ std::string Places::absolute(std::string_view path, std::string_view directory) 
 }
 
 std::string Places::real(std::string_view seen) const {
-  return view ? view->real(seen).string() : std::string(seen);
+  if (!view || !(seen == view->at || is_below(seen, view->at))) return std::string(seen);
+  return fmt::format("{}{}", view->folder, seen.substr(view->at.size()));
 }
 
 bool Places::in_stage(std::string_view seen) const {

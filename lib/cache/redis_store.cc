@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <memory>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
@@ -15,6 +14,7 @@
 
 #include "base/text.h"
 #include "cache/remote_store.h"
+#include "os/curl.h"
 
 namespace sb::cache {
 namespace {
@@ -61,7 +61,7 @@ struct FreeReader {
   void operator()(redisReader* reader) const { ::redisReaderFree(reader); }
 };
 struct FreeCurl {
-  void operator()(CURL* curl) const { ::curl_easy_cleanup(curl); }
+  void operator()(CURL* handle) const { os::curl().easy_cleanup(handle); }
 };
 
 class RedisStore final : public RemoteStore {
@@ -153,23 +153,24 @@ class RedisStore final : public RemoteStore {
   }
 
   Status connect(Deadline deadline) {
-    curl_.reset(::curl_easy_init());
+    curl_.reset(os::curl().easy_init());
     reader_.reset(::redisReaderCreateWithFunctions(&functions_));
     if (!curl_ || !reader_) return fail(ErrorKind::environment, "no memory for a connection");
     const auto left = duration_cast<milliseconds>(deadline - steady_clock::now());
     const milliseconds limit = std::max(milliseconds(1), std::min(limits_.connect, left));
-    ::curl_easy_setopt(curl_.get(), CURLOPT_URL, address_.connect.c_str());
-    ::curl_easy_setopt(curl_.get(), CURLOPT_CONNECT_ONLY, 1L);
-    ::curl_easy_setopt(curl_.get(), CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit.count()));
-    ::curl_easy_setopt(curl_.get(), CURLOPT_NOSIGNAL, 1L);
-    ::curl_easy_setopt(curl_.get(), CURLOPT_QUICK_EXIT, 1L);  // a slow name server holds nobody up
-    ::curl_easy_setopt(curl_.get(), CURLOPT_PROXY, "");
-    const CURLcode code = ::curl_easy_perform(curl_.get());
+    os::curl().easy_setopt(curl_.get(), CURLOPT_URL, address_.connect.c_str());
+    os::curl().easy_setopt(curl_.get(), CURLOPT_CONNECT_ONLY, 1L);
+    os::curl().easy_setopt(curl_.get(), CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit.count()));
+    os::curl().easy_setopt(curl_.get(), CURLOPT_NOSIGNAL, 1L);
+    os::curl().easy_setopt(curl_.get(), CURLOPT_QUICK_EXIT, 1L);  // a slow name server holds nobody up
+    os::curl().easy_setopt(curl_.get(), CURLOPT_PROXY, "");
+    const CURLcode code = os::curl().easy_perform(curl_.get());
     curl_socket_t socket = CURL_SOCKET_BAD;
-    if (code != CURLE_OK || ::curl_easy_getinfo(curl_.get(), CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
+    if (code != CURLE_OK ||
+        os::curl().easy_getinfo(curl_.get(), CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
         socket == CURL_SOCKET_BAD)
       return fail(ErrorKind::environment,
-                  fmt::format("it cannot be reached: {}", ::curl_easy_strerror(code)));
+                  fmt::format("it cannot be reached: {}", os::curl().easy_strerror(code)));
     socket_ = socket;
     prelude_.clear();
     if (!address_.password.empty()) {

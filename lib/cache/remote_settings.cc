@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <memory>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "os/curl.h"
 #include "os/file_system.h"
 
 namespace sb::cache {
@@ -17,23 +17,24 @@ constexpr std::size_t kLongestSecret = 4096;
 constexpr int kMostDatabases = 1 << 16;
 
 struct FreeUrl {
-  void operator()(CURLU* url) const { ::curl_url_cleanup(url); }
+  void operator()(CURLU* url) const { os::curl().url_cleanup(url); }
 };
 
 std::string part(CURLU* url, CURLUPart which, unsigned flags = 0) {
   char* text = nullptr;
-  if (::curl_url_get(url, which, &text, flags) != CURLUE_OK) return {};
+  if (os::curl().url_get(url, which, &text, flags) != CURLUE_OK) return {};
   std::string result(text);
-  ::curl_free(text);
+  os::curl().free(text);
   return result;
 }
 
 }  // namespace
 
 Result<RemoteAddress> parse_remote_url(const std::string& url) {
-  const std::unique_ptr<CURLU, FreeUrl> parts(::curl_url());
+  SB_CHECK(os::load_curl());
+  const std::unique_ptr<CURLU, FreeUrl> parts(os::curl().url());
   if (!parts ||
-      ::curl_url_set(parts.get(), CURLUPART_URL, url.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+      os::curl().url_set(parts.get(), CURLUPART_URL, url.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
     return fail(ErrorKind::usage, "is not a URL: redis://host:port/database or http://host:port/path");
   const std::string scheme = part(parts.get(), CURLUPART_SCHEME);
   if (scheme != "redis" && scheme != "http" && scheme != "https")

@@ -1,14 +1,8 @@
 #include "cache/remote_store.h"
 
-#include <mutex>
-
-#include <curl/curl.h>
-
 namespace sb::cache {
 
 Result<std::unique_ptr<RemoteStore>> open_remote(const RemoteSettings& settings, const RemoteLimits& limits) {
-  static std::once_flag once;
-  std::call_once(once, [] { ::curl_global_init(CURL_GLOBAL_DEFAULT); });
   SB_TRY(RemoteAddress address, parse_remote_url(settings.url));
   SB_TRY(std::string secret, read_secret(settings));
   if (address.kind == RemoteAddress::Kind::redis) {

@@ -154,8 +154,8 @@ BuildCache::State::State(ActionStore& actions, const artifacts::OutputPool& outp
 const PlannedEdge* BuildCache::State::made_by(FileTable::Number file) const {
   const ninja::EdgeId maker = keys.producer(file);
   if (maker == ninja::kNoEdge) return nullptr;
-  const auto position = positions.find(maker);
-  return position == positions.end() ? nullptr : &edges[position->second];
+  if (maker >= positions.size() || positions[maker] == kNotNeeded) return nullptr;
+  return &edges[positions[maker]];
 }
 
 bool BuildCache::State::is_there(const PlannedEdge& maker, const PlannedEdge& user) const {
@@ -163,6 +163,24 @@ bool BuildCache::State::is_there(const PlannedEdge& maker, const PlannedEdge& us
   return arriving.empty() || !user.facts.discovers ||
          std::ranges::none_of(maker.result.outputs,
                               [&](const Output& output) { return arriving.contains(output.id); });
+}
+
+bool BuildCache::State::is_source(FileTable::Number file) const {
+  return keys.producer(file) == ninja::kNoEdge && is_below(files.path(file), request.places.source);
+}
+
+// Nearly all that will be asked for is known before the first question.
+void BuildCache::State::read_sources_ahead(const std::vector<ninja::EdgeId>& needed) {
+  std::vector<FileTable::Number> sources;
+  for (const ninja::EdgeId id : needed) {
+    const ninja::Edge edge = manifest.edge(id);
+    for (const auto inputs : {edge.explicit_inputs, edge.implicit_inputs}) {
+      for (const ninja::NodeId node : inputs) {
+        if (is_source(keys.file(node))) sources.push_back(keys.file(node));
+      }
+    }
+  }
+  files.read_ahead(sources);
 }
 
 void BuildCache::State::forget_outputs() {
@@ -209,12 +227,14 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
   make_build_files_young(*state);
   const ActionStore::Reading reading(store);
   SB_TRY(const std::vector<ninja::EdgeId> needed, state->manifest.needed(state->request.targets));
+  state->positions.assign(state->manifest.edge_count(), State::kNotNeeded);
+  state->read_sources_ahead(needed);
   for (const ninja::EdgeId id : needed) {
     if (state->manifest.edge(id).is_phony()) continue;
     PlannedEdge edge;
     edge.id = id;
     SB_TRY(edge.facts, state->keys.facts(id));
-    state->positions.emplace(id, state->edges.size());
+    state->positions[id] = static_cast<std::uint32_t>(state->edges.size());
     state->edges.push_back(std::move(edge));
   }
   // Shared by hard link is what only compilers and archivers read.
@@ -287,20 +307,20 @@ Result<bool> place_hits(BuildCache::State& state) {
   std::unordered_set<std::string> folders;
   for (const PlannedEdge& edge : state.edges) {
     if (edge.verdict != Verdict::hit) continue;
-    for (const Output& output : edge.result.outputs) {
-      Job job{.output = &output, .to = state.request.places.real(state.request.places.absolute(output.path))};
+    for (std::size_t i = 0; i < edge.result.outputs.size(); ++i) {
+      const Output& output = edge.result.outputs[i];
+      const std::string seen = state.request.places.absolute(output.path);
+      Job job{.output = &output, .to = state.request.places.real(seen)};
       const std::string folder = job.to.substr(0, job.to.rfind('/'));
       if (folders.insert(folder).second) {
-        const std::string seen = state.request.places.absolute(output.path);
         if (!state.request.places.stays_in_stage(seen.substr(0, seen.rfind('/'))))
           return fail(ErrorKind::conflict, fmt::format("{} leads out of the stage", seen));
         SB_CHECK(os::make_folders(folder));
       }
-      const auto object = state.pool.find(output.id);
       // A link keeps the object's own time; when an input is newer than that, Ninja would not believe it.
       // With a build that nobody trusts nothing is shared: what it could write, others would compile.
-      if (state.request.owner == 0 && output.kind == Output::Kind::shared && edge.shares_outputs && object &&
-          nanoseconds(object->st_mtim) >= edge.newest_input_ns)
+      if (state.request.owner == 0 && output.kind == Output::Kind::shared && edge.shares_outputs &&
+          edge.object_ns[i] >= edge.newest_input_ns)
         job.sharing = artifacts::Sharing::link;
       job.mtime_ns = edge.newest_input_ns;
       jobs.push_back(std::move(job));
@@ -317,6 +337,7 @@ Status write_logs(BuildCache::State& state) {
   const fs::path folder = state.request.places.real(state.request.places.build);
   SB_TRY(ninja::BuildLog log, ninja::load_build_log(folder));
   SB_TRY(ninja::DepsLog deps, ninja::DepsLog::load(folder));
+  std::unordered_map<ActionStore::PathId, ninja::DepsLog::PathId> dep_ids;
   for (const PlannedEdge& edge : state.edges) {
     if (edge.verdict != Verdict::hit) continue;
     const ninja::Edge graph = state.manifest.edge(edge.id);
@@ -331,13 +352,21 @@ Status write_logs(BuildCache::State& state) {
     const ninja::LogEntry entry{.start_ms = 0,
                                 .end_ms = static_cast<std::int32_t>(edge.result.took_ms),
                                 .mtime_ns = newest,
-                                .command_hash = ninja::command_hash(state.manifest.logged_command(edge.id))};
+                                .command_hash = edge.facts.command_hash};
     for (const auto outputs : {graph.explicit_outputs, graph.implicit_outputs}) {
       for (const ninja::NodeId node : outputs) log.entries[std::string(state.manifest.path(node))] = entry;
     }
     if (!edge.facts.deps_in_log || graph.explicit_outputs.empty()) continue;
     ninja::DepsLog::Deps list{.mtime_ns = newest, .paths = {}};
-    for (const std::string& path : edge.discovered) list.paths.push_back(deps.intern(path));
+    list.paths.reserve(edge.discovered.size());
+    for (const ActionStore::PathId id : edge.discovered) {
+      const auto [known, fresh] = dep_ids.try_emplace(id);
+      if (fresh) {
+        SB_TRY(const std::string path, state.store.path(id));
+        known->second = deps.intern(path);
+      }
+      list.paths.push_back(known->second);
+    }
     for (const ninja::NodeId node : graph.explicit_outputs) deps.set(state.manifest.path(node), list);
   }
   SB_CHECK(ninja::save(log, folder));

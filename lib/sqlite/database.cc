@@ -94,6 +94,11 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   return database;
 }
 
+void Database::keep_log() {
+  // Cannot fail: the connection is open, and the setting known since SQLite 3.16.
+  (void)sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
 Status Database::migrate(std::string_view component, std::span<const Migration> migrations) {
   const int newest = static_cast<int>(migrations.size());
   for (int i = 0; i < newest; ++i) {

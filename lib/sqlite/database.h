@@ -74,6 +74,10 @@ class Database {
   [[nodiscard]] std::int64_t last_insert_id() const;
   [[nodiscard]] int changes() const;  // rows changed by the last statement
 
+  // The last one to close the file leaves its write-ahead log as it is, instead of bringing it into the file
+  // and to disk; the next one to open it reads the log. For files that are opened often and synced rarely.
+  void keep_log();
+
  private:
   struct Close {
     void operator()(sqlite3* connection) const;

@@ -58,6 +58,19 @@ Status write_all(int fd, std::string_view bytes) {
   return {};
 }
 
+// A new file: its bytes, its time, and its mode whatever the umask.
+Status fill(int fd, std::string_view bytes, mode_t mode, struct stat& info) {
+  SB_CHECK(write_all(fd, bytes));
+  constexpr timespec kOld = {.tv_sec = os::kSourceTimeNs / 1'000'000'000, .tv_nsec = 0};
+  constexpr timespec kTimes[] = {kOld, kOld};
+  if (::futimens(fd, kTimes) != 0) return fail(errno_error("cannot set its time"));
+  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot look at it"));
+  if ((info.st_mode & 07777) == mode) return {};
+  if (::fchmod(fd, mode) != 0) return fail(errno_error("cannot set its mode"));
+  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot look at it"));
+  return {};
+}
+
 std::unexpected<Error> cannot(std::string_view verb, const std::string& path) {
   return fail(errno_error(fmt::format("cannot {} {} in the stage", verb, printable(path))));
 }
@@ -80,7 +93,15 @@ int TreeWriter::open_beneath(const std::string& path) const {
   return open_by_component(root_.get(), path);
 }
 
-Result<UniqueFd> TreeWriter::folder_for_writing(const std::string& path) {
+Result<int> TreeWriter::folder_for_writing(const std::string& path) {
+  if (!last_folder_ || path != last_path_) {
+    SB_TRY(last_folder_, open_for_writing(path));
+    last_path_ = path;
+  }
+  return last_folder_.get();
+}
+
+Result<UniqueFd> TreeWriter::open_for_writing(const std::string& path) {
   UniqueFd straight(open_beneath(path));
   if (straight) return straight;
   // Something is missing or in the way: go down step by step, and put it right. Each step opens what it has
@@ -126,50 +147,45 @@ Result<struct stat> TreeWriter::put(int folder, const std::string& temporary, co
 
 Result<struct stat> TreeWriter::write_file(const std::string& path, std::string_view bytes, bool executable) {
   const auto [above, name] = divide(path);
-  SB_TRY(const UniqueFd folder, folder_for_writing(above));
+  SB_TRY(const int folder, folder_for_writing(above));
   constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const mode_t mode = executable ? 0755 : 0644;
   // Where nothing is, nothing is replaced: most files of a new stage.
-  UniqueFd file(::openat(folder.get(), name.c_str(), kNew, 0600));
+  UniqueFd file(::openat(folder, name.c_str(), kNew, mode));
   const bool is_new = file.valid();
   const std::string temporary = is_new ? name : temporary_name();
   if (!is_new) {
-    ::unlinkat(folder.get(), temporary.c_str(), 0);  // of an earlier process with our pid
-    file = UniqueFd(::openat(folder.get(), temporary.c_str(), kNew, 0600));
+    ::unlinkat(folder, temporary.c_str(), 0);  // of an earlier process with our pid
+    file = UniqueFd(::openat(folder, temporary.c_str(), kNew, mode));
   }
   if (!file) return cannot("create", path);
-  Status written = write_all(file.get(), bytes);
-  constexpr timespec kOld = {.tv_sec = os::kSourceTimeNs / 1'000'000'000, .tv_nsec = 0};
-  constexpr timespec kTimes[] = {kOld, kOld};
-  if (written && ::futimens(file.get(), kTimes) != 0) written = cannot("set the time of", path);
-  if (written && ::fchmod(file.get(), executable ? 0755 : 0644) != 0)
-    written = cannot("set the mode of", path);
   struct stat info{};
-  if (written && is_new && ::fstat(file.get(), &info) != 0) written = cannot("look at", path);
+  Status written = fill(file.get(), bytes, mode, info);
   if (!written) {
-    ::unlinkat(folder.get(), temporary.c_str(), 0);
+    ::unlinkat(folder, temporary.c_str(), 0);
     return fail(std::move(written.error()).doing(fmt::format("writing {} into the stage", printable(path))));
   }
   if (is_new) return info;
-  return put(folder.get(), temporary, path);
+  return put(folder, temporary, path);
 }
 
 Result<struct stat> TreeWriter::write_symlink(const std::string& path, const std::string& target) {
-  SB_TRY(const UniqueFd folder, folder_for_writing(divide(path).first));
+  SB_TRY(const int folder, folder_for_writing(divide(path).first));
   const std::string temporary = temporary_name();
-  ::unlinkat(folder.get(), temporary.c_str(), 0);
-  if (::symlinkat(target.c_str(), folder.get(), temporary.c_str()) != 0)
-    return cannot("create the symlink", path);
-  return put(folder.get(), temporary, path);
+  ::unlinkat(folder, temporary.c_str(), 0);
+  if (::symlinkat(target.c_str(), folder, temporary.c_str()) != 0) return cannot("create the symlink", path);
+  return put(folder, temporary, path);
 }
 
 Result<struct stat> TreeWriter::make_folder(const std::string& path) {
-  SB_TRY(const UniqueFd folder, folder_for_writing(path));
+  SB_TRY(const int folder, folder_for_writing(path));
   struct stat info{};
-  if (::fstat(folder.get(), &info) != 0) return cannot("look at", path);
+  if (::fstat(folder, &info) != 0) return cannot("look at", path);
   return info;
 }
 
 Status TreeWriter::remove(const std::string& path) {
+  last_folder_.reset();  // it may be the one that goes
   auto [above, name] = divide(path);
   UniqueFd folder(open_beneath(above));
   // Without a real folder above it, nothing of ours is there.

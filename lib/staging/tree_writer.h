@@ -48,7 +48,9 @@ class TreeWriter {
 
  private:
   explicit TreeWriter(UniqueFd root, bool use_openat2) : root_(std::move(root)), use_openat2_(use_openat2) {}
-  [[nodiscard]] Result<UniqueFd> folder_for_writing(const std::string& path);
+  // Borrowed until the next call: files come folder by folder, so the last one stays open.
+  [[nodiscard]] Result<int> folder_for_writing(const std::string& path);
+  [[nodiscard]] Result<UniqueFd> open_for_writing(const std::string& path);
   // -1 with errno: ENOENT when missing; ELOOP, ENOTDIR or EXDEV when something that is no folder is in the
   // way.
   [[nodiscard]] int open_beneath(const std::string& path) const;
@@ -57,6 +59,8 @@ class TreeWriter {
   [[nodiscard]] std::string temporary_name();
 
   UniqueFd root_;
+  std::string last_path_;
+  UniqueFd last_folder_;
   mutable bool use_openat2_;
   unsigned counter_ = 0;
 };

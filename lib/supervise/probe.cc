@@ -7,9 +7,7 @@
 #include <charconv>
 #include <csignal>
 #include <memory>
-#include <mutex>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <poll.h>
@@ -19,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "os/curl.h"
 #include "os/process.h"
 #include "os/unix_socket.h"
 #include "supervise/address.h"
@@ -83,7 +82,7 @@ Result<Address> probe_address(const ProbeSpec& spec, const std::vector<BoundSock
 // ------------------------------------------------------------------------------------------------------
 
 struct CurlCleanup {
-  void operator()(CURL* handle) const { ::curl_easy_cleanup(handle); }
+  void operator()(CURL* handle) const { os::curl().easy_cleanup(handle); }
 };
 
 std::size_t keep_excerpt(const char* bytes, std::size_t, std::size_t count, void* into) {
@@ -93,9 +92,8 @@ std::size_t keep_excerpt(const char* bytes, std::size_t, std::size_t count, void
 }
 
 Status ask_http(const ProbeSpec& spec, const Address& address) {
-  static std::once_flag once;
-  std::call_once(once, [] { ::curl_global_init(CURL_GLOBAL_DEFAULT); });
-  const std::unique_ptr<CURL, CurlCleanup> handle(::curl_easy_init());
+  SB_CHECK(os::load_curl());
+  const std::unique_ptr<CURL, CurlCleanup> handle(os::curl().easy_init());
   if (!handle) return fail(ErrorKind::environment, "cannot start an HTTP client");
 
   const std::string url =
@@ -104,25 +102,25 @@ Status ask_http(const ProbeSpec& spec, const Address& address) {
   std::string body;
   std::array<char, CURL_ERROR_SIZE> why{};
   CURL* const curl = handle.get();
-  ::curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  if (address.is_unix()) ::curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, address.unix_path.c_str());
-  ::curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
-  ::curl_easy_setopt(curl, CURLOPT_PROXY, "");  // a proxy of the host's environment is not the service
-  ::curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  ::curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(spec.timeout.count()));
-  ::curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(spec.timeout.count()));
-  ::curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
-  ::curl_easy_setopt(curl, CURLOPT_USERAGENT, "selfbuild-probe");
-  ::curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why.data());
-  ::curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_excerpt);
-  ::curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-  const CURLcode code = ::curl_easy_perform(curl);
+  os::curl().easy_setopt(curl, CURLOPT_URL, url.c_str());
+  if (address.is_unix()) os::curl().easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, address.unix_path.c_str());
+  os::curl().easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+  os::curl().easy_setopt(curl, CURLOPT_PROXY, "");  // a proxy of the host's environment is not the service
+  os::curl().easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  os::curl().easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(spec.timeout.count()));
+  os::curl().easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(spec.timeout.count()));
+  os::curl().easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+  os::curl().easy_setopt(curl, CURLOPT_USERAGENT, "selfbuild-probe");
+  os::curl().easy_setopt(curl, CURLOPT_ERRORBUFFER, why.data());
+  os::curl().easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_excerpt);
+  os::curl().easy_setopt(curl, CURLOPT_WRITEDATA, &body);
+  const CURLcode code = os::curl().easy_perform(curl);
   if (code != CURLE_OK) {
     return unhealthy(
-        fmt::format("GET {}: {}", shown, why[0] == '\0' ? ::curl_easy_strerror(code) : why.data()));
+        fmt::format("GET {}: {}", shown, why[0] == '\0' ? os::curl().easy_strerror(code) : why.data()));
   }
   long status = 0;
-  ::curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  os::curl().easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   if (status >= 200 && status < 400) return {};
   const std::string_view line = body.empty() ? std::string_view() : split_lines(body).front();
   return unhealthy(fmt::format("GET {} answered {}", shown, status), "2xx or 3xx",

@@ -10,6 +10,7 @@
 
 #include "keeper/keeper.h"
 #include "keeper/keeper_link.h"
+#include "os/curl.h"
 #include "os/home.h"
 #include "os/process.h"
 #include "tool/conductor/conductor.h"
@@ -59,6 +60,8 @@ sb::Result<int> serve() {
   ::signal(SIGPIPE, SIG_IGN);  // services get the default back
   sb::keeper::KeeperLink keeper = sb::keeper::KeeperLink::from_environment();
   SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
+  // Now, and not at the first probe: an upgrade of the host may take it away for a while.
+  SB_CHECK(sb::os::load_curl());
   auto conductor = sb::tool::Conductor::start(home, keeper);
   if (!conductor) {
     const int code = report(conductor.error());

@@ -1,5 +1,7 @@
 #include "tool/selfbuild/workbench.h"
 
+#include <thread>
+
 #include <unistd.h>
 
 #include "build/progress_line.h"
@@ -11,6 +13,8 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
                               int jobs) {
   constexpr std::int64_t kNoCycle = 0;
   SB_TRY(const os::Home* home, program.home());
+  // What the host can takes some milliseconds to find out; they pass while libgit2 starts.
+  const std::jthread host([] { (void)sandbox::view_mechanism(); });
   SB_TRY(Subject subject, resolve_subject(program, revision));
   if (!patch.empty()) {
     SB_TRY(const PatchFile file, read_patch(patch));

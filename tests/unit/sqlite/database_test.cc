@@ -168,5 +168,19 @@ TEST_F(DatabaseTest, new_file_can_be_opened_by_several_at_once) {
   }
 }
 
+TEST_F(DatabaseTest, keeps_its_log_when_told_so_and_loses_nothing) {
+  const auto path = folder_.path() / "kept.db";
+  {
+    Database kept = opened(path);
+    kept.keep_log();
+    ASSERT_GOOD(kept.execute("CREATE TABLE t(number INTEGER); INSERT INTO t VALUES(41)"));
+  }
+  const auto log = path.string() + "-wal";
+  ASSERT_TRUE(std::filesystem::exists(log));
+  EXPECT_GT(std::filesystem::file_size(log), 0U);
+  database_ = opened(path);
+  EXPECT_EQ(number("SELECT number FROM t"), 41);
+}
+
 }  // namespace
 }  // namespace sb::sqlite
