@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/on_threads.h"
 #include "base/unique_fd.h"
 #include "os/file_system.h"
 
@@ -19,6 +20,7 @@ constexpr std::int64_t kRacy = 2 * kSecond;
 constexpr std::int64_t kLargestInput = std::int64_t{4} << 30;
 constexpr std::int64_t kLargestText = 16 << 20;
 constexpr std::size_t kBlock = 256 << 10;
+constexpr std::size_t kFewestToRead = 4;  // that are worth a thread
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
@@ -36,6 +38,12 @@ FileState state_of(const struct stat& info) {
           .size = info.st_size,
           .mtime_ns = nanoseconds(info.st_mtim),
           .ctime_ns = nanoseconds(info.st_ctim)};
+}
+
+// It may change again without showing it.
+bool is_racy(const FileState& state) {
+  const std::int64_t since = now_ns() - kRacy;
+  return state.ctime_ns > since || state.mtime_ns > since;
 }
 
 // Not programs, archives and precompiled headers (GCC's, Clang's), which name every macro there is: what they
@@ -92,19 +100,32 @@ FileTable::Number FileTable::number(std::string_view seen) {
 }
 
 Result<const FileTable::Known*> FileTable::known(Number file) {
-  Entry& entry = entries_[file];
-  if (!entry.known) {
-    SB_TRY(entry.known, look(entry.path));
-  }
-  return &*entry.known;
+  if (!entries_[file].known) SB_CHECK(know({&file, 1}));
+  return &*entries_[file].known;
 }
 
-Result<FileTable::Known> FileTable::look(const std::string& path) {
-  const std::string real = places_.real(path);
+Status FileTable::know(std::span<const Number> files) {
+  std::vector<Look> looks;
+  for (const Number file : files) {
+    if (entries_[file].known) continue;
+    SB_TRY(Look look, this->look(file));
+    looks.push_back(std::move(look));
+  }
+  on_threads(looks.size(), kFewestToRead, [&](std::size_t i) {
+    if (looks[i].is_read) read(looks[i]);
+  });
+  for (Look& look : looks) SB_CHECK(end(std::move(look)));
+  return {};
+}
+
+// All that can be known without reading the file.
+Result<FileTable::Look> FileTable::look(Number file) {
+  const std::string real = places_.real(path(file));
   struct stat info{};
-  Known known;
+  Look look{.file = file, .known = {}};
+  Known& known = look.known;
   if (::stat(real.c_str(), &info) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return known;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return look;
     return fail(errno_error(fmt::format("cannot look at {}", real)));
   }
   known.type = S_ISREG(info.st_mode) ? Type::regular : S_ISDIR(info.st_mode) ? Type::folder : Type::other;
@@ -112,25 +133,39 @@ Result<FileTable::Known> FileTable::look(const std::string& path) {
   known.ctime_ns = nanoseconds(info.st_ctim);
   // A sparse file of a terabyte is no input of anybody's build.
   if (info.st_size > kLargestInput) known.type = Type::other;
-  if (known.type != Type::regular) return known;
+  if (known.type != Type::regular) return look;
+  look.state = state_of(info);
+  look.is_read = true;
+  look.is_racy = is_racy(look.state);
+  if (look.is_racy) return look;
+  SB_TRY(const std::optional<Content> stored, store_.content(look.state));
+  if (!stored) return look;
+  look.is_read = false;
+  known.digest = stored->digest;
+  known.traits = traits_from(stored->traits);
+  return look;
+}
 
-  const FileState state = state_of(info);
-  const bool racy = known.ctime_ns > now_ns() - kRacy || known.mtime_ns > now_ns() - kRacy;
-  if (!racy) {
-    SB_TRY(const std::optional<Content> stored, store_.content(state));
-    if (stored) {
-      known.digest = stored->digest;
-      known.traits = traits_from(stored->traits);
-      return known;
-    }
-  }
-  const UniqueFd fd(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd) return fail(errno_error(fmt::format("cannot read {}", real)));
-  std::string text;
-  SB_TRY(known.digest, doing(real, digest_of(fd.get(), static_cast<std::size_t>(info.st_size), text)));
-  known.traits = read_traits(text);
-  if (!racy) fresh_.emplace_back(state, Content{.digest = known.digest, .traits = to_text(known.traits)});
-  return known;
+void FileTable::read(Look& look) const {
+  look.done = [&]() -> Status {
+    const std::string real = places_.real(path(look.file));
+    const UniqueFd fd(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!fd) return fail(errno_error(fmt::format("cannot read {}", real)));
+    std::string text;
+    SB_TRY(look.known.digest,
+           doing(real, digest_of(fd.get(), static_cast<std::size_t>(look.state.size), text)));
+    look.known.traits = read_traits(text);
+    return {};
+  }();
+}
+
+Status FileTable::end(Look look) {
+  SB_CHECK(look.done);
+  if (look.is_read && !look.is_racy)
+    fresh_.emplace_back(look.state,
+                        Content{.digest = look.known.digest, .traits = to_text(look.known.traits)});
+  entries_[look.file].known = std::move(look.known);
+  return {};
 }
 
 Result<const Traits*> FileTable::traits(Number file) {

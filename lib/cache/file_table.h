@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -40,6 +41,8 @@ class FileTable {
 
   // Looks at the file once. environment when it is there and cannot be read.
   [[nodiscard]] Result<const Known*> known(Number file);
+  // The same for many, on every processor.
+  [[nodiscard]] Status know(std::span<const Number> files);
   // An output that will be placed: its content follows from the cache.
   void promise(Number file, const Key& digest, std::int64_t mtime_ns, std::string pooled);
   // Of a known regular file; reads a promised one's bytes where they lie.
@@ -57,7 +60,17 @@ class FileTable {
     std::string path;
     std::optional<Known> known;
   };
-  [[nodiscard]] Result<Known> look(const std::string& path);
+  struct Look {
+    Number file = 0;
+    Known known;
+    FileState state{};
+    bool is_racy = false;
+    bool is_read = false;  // it must be: the store does not know it
+    Status done{};
+  };
+  [[nodiscard]] Result<Look> look(Number file);
+  void read(Look& look) const;  // on any thread
+  [[nodiscard]] Status end(Look look);
 
   const Places& places_;
   ActionStore& store_;
