@@ -142,13 +142,7 @@ BuildCache::State::State(ActionStore& actions, const artifacts::OutputPool& outp
       manifest(std::move(graph)),
       listing(std::move(files_there)),
       files(request.places, store),
-      tools(request.places, files, store, request.ask,
-            [this] {
-              for (const std::string& variable : request.environment) {
-                if (variable.starts_with("PATH=")) return variable.substr(5);
-              }
-              return std::string();
-            }()),
+      tools(request.places, files, store, request.ask, request.environment),
       keys(manifest, request.places, files, tools, listing, request.environment) {}
 
 const PlannedEdge* BuildCache::State::made_by(FileTable::Number file) const {
