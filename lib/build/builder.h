@@ -75,6 +75,8 @@ struct BuildReport {
   std::chrono::milliseconds cache_time{0};  // finding, placing and keeping outputs
   std::chrono::milliseconds keep_time{0};   // of that: keeping
   std::chrono::milliseconds ninja_time{0};
+  std::chrono::milliseconds cache_lock_wait{
+      0};                // the longest for the cache's index, while others wrote to it
   std::string compiler;  // "GNU 12.2.0"
   std::string options;   // JSON object: build type, flags, preset and options as given
   std::vector<Diagnostic> warnings;

@@ -109,6 +109,7 @@ class CachedBuild {
     report_.edges_run = ninja->edges_run;
     report_.warnings.insert(report_.warnings.end(), ninja->warnings.begin(), ninja->warnings.end());
     report_.grant = ninja->grant;
+    report_.cache_lock_wait = std::chrono::ceil<milliseconds>(store_.longest_wait());
     return std::move(report_);
   }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,6 +16,10 @@
 namespace sb::cache {
 namespace {
 
+using std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kTurn{20};
+constexpr std::chrono::milliseconds kPause{3};  // who waits looks every millisecond
 constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions}};
@@ -108,10 +113,20 @@ Result<sqlite::Statement*> ActionStore::statement(const char* sql) {
 }
 
 Status ActionStore::begin_writing() {
-  return database_.execute("BEGIN IMMEDIATE");
+  SB_CHECK(database_.execute("BEGIN IMMEDIATE"));
+  writing_since_ = steady_clock::now();
+  return {};
+}
+
+Status ActionStore::give_way() {
+  if (!writing_since_ || steady_clock::now() - *writing_since_ < kTurn) return {};
+  SB_CHECK(end_writing());
+  std::this_thread::sleep_for(kPause);
+  return begin_writing();
 }
 
 Status ActionStore::end_writing() {
+  if (!std::exchange(writing_since_, std::nullopt)) return {};  // giving way failed, and said so
   Status done = database_.execute("COMMIT");
   if (!done) (void)database_.execute("ROLLBACK");
   return done;
@@ -204,21 +219,24 @@ Status ActionStore::record(const Key& action, std::optional<ListId> list, const 
   SB_TRY(sqlite::Statement * add,
          statement("INSERT OR REPLACE INTO result(key, owner, used_ms, took_ms, outputs, "
                    "printed) VALUES(?,?,?,?,?,?)"));
-  return add->bind_blob(1, key.bytes())
-      .bind(2, owner)
-      .bind(3, now_ms)
-      .bind(4, result.took_ms)
-      .bind_blob(5, to_blob(result.outputs))
-      .bind(6, result.printed)
-      .run();
+  SB_CHECK(add->bind_blob(1, key.bytes())
+               .bind(2, owner)
+               .bind(3, now_ms)
+               .bind(4, result.took_ms)
+               .bind_blob(5, to_blob(result.outputs))
+               .bind(6, result.printed)
+               .run());
+  return give_way();
 }
 
 Status ActionStore::touch(std::span<const Key> keys, std::int64_t now_ms) {
   // Once a day is enough to know what is used; a no-op build then writes nothing.
   constexpr std::int64_t kDayMs = 86'400'000;
   SB_TRY(sqlite::Statement * renew, statement("UPDATE result SET used_ms=? WHERE key=? AND used_ms<?"));
-  for (const Key& key : keys)
+  for (const Key& key : keys) {
     SB_CHECK(renew->bind(1, now_ms).bind_blob(2, key.bytes()).bind(3, now_ms - kDayMs).run());
+    SB_CHECK(give_way());
+  }
   return {};
 }
 
@@ -248,14 +266,15 @@ Status ActionStore::remember(const FileState& state, const Content& content) {
   SB_TRY(sqlite::Statement * add,
          statement("INSERT OR REPLACE INTO inode(device, inode, size, mtime_ns, ctime_ns, digest, traits) "
                    "VALUES(?,?,?,?,?,?,?)"));
-  return add->bind(1, state.device)
-      .bind(2, state.inode)
-      .bind(3, state.size)
-      .bind(4, state.mtime_ns)
-      .bind(5, state.ctime_ns)
-      .bind_blob(6, content.digest.bytes())
-      .bind(7, content.traits)
-      .run();
+  SB_CHECK(add->bind(1, state.device)
+               .bind(2, state.inode)
+               .bind(3, state.size)
+               .bind(4, state.mtime_ns)
+               .bind(5, state.ctime_ns)
+               .bind_blob(6, content.digest.bytes())
+               .bind(7, content.traits)
+               .run());
+  return give_way();
 }
 
 Result<std::optional<std::string>> ActionStore::tool(const Key& key) {
@@ -324,21 +343,50 @@ Status ActionStore::drop(std::span<const ResultRow> rows) {
   SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE key=? AND owner=?"));
   SB_CHECK(begin_writing());
   const Status dropped = [&]() -> Status {
-    for (const ResultRow& row : rows) SB_CHECK(drop->bind_blob(1, row.key.bytes()).bind(2, row.owner).run());
+    for (const ResultRow& row : rows) {
+      SB_CHECK(drop->bind_blob(1, row.key.bytes()).bind(2, row.owner).run());
+      SB_CHECK(give_way());
+    }
     return {};
   }();
   SB_CHECK(end_writing());
   return dropped;
 }
 
+Result<std::vector<Key>> ActionStore::keys_of(std::int64_t owner) {
+  SB_TRY(sqlite::Statement * find, statement("SELECT key FROM result WHERE owner=?"));
+  find->bind(1, owner);
+  std::vector<Key> keys;
+  while (true) {
+    SB_TRY(const bool row, find->step());
+    if (!row) return keys;
+    keys.push_back(Key::from_bytes(find->text(0)));
+  }
+}
+
 Status ActionStore::trust(std::int64_t owner) {
-  SB_TRY(sqlite::Statement * move, statement("UPDATE OR REPLACE result SET owner=0 WHERE owner=?"));
-  return move->bind(1, owner).run();
+  if (owner == 0) return {};
+  SB_TRY(const std::vector<Key> keys, keys_of(owner));
+  SB_TRY(sqlite::Statement * move, statement("UPDATE OR REPLACE result SET owner=0 WHERE key=? AND owner=?"));
+  SB_CHECK(begin_writing());
+  const Status moved = [&]() -> Status {
+    for (const Key& key : keys) {
+      SB_CHECK(move->bind_blob(1, key.bytes()).bind(2, owner).run());
+      SB_CHECK(give_way());
+    }
+    return {};
+  }();
+  SB_CHECK(end_writing());
+  return moved;
 }
 
 Status ActionStore::distrust(std::int64_t owner) {
-  SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE owner=? AND owner<>0"));
-  return drop->bind(1, owner).run();
+  if (owner == 0) return {};
+  SB_TRY(const std::vector<Key> keys, keys_of(owner));
+  std::vector<ResultRow> rows;
+  rows.reserve(keys.size());
+  for (const Key& key : keys) rows.push_back({.key = key, .owner = owner});
+  return drop(rows);
 }
 
 }  // namespace sb::cache

@@ -3,6 +3,7 @@
 // once. Writes are not synced: after a power cut the newest may be missing, none is wrong.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -28,6 +29,11 @@ struct Output {
   std::string link{};        // the text of a symlink
   friend bool operator==(const Output&, const Output&) = default;
 };
+
+// Whether its bytes lie in the pool.
+[[nodiscard]] inline bool has_bytes(const Output& output) {
+  return output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
+}
 
 struct ActionResult {
   std::vector<Output> outputs;
@@ -69,7 +75,6 @@ class ActionStore {
   // After an error of kind corrupt: reads the whole file, and sets it aside when it is damaged inside.
   [[nodiscard]] static Status mend(const std::filesystem::path& file);
 
-  // Everything between is one transaction: hundreds of rows cost one lock.
   // What is read until the end of the scope is read in one go: without it SQLite locks and unlocks its files
   // for every question. Not nested, and nothing is written meanwhile.
   class Reading {
@@ -82,8 +87,13 @@ class ActionStore {
    private:
     ActionStore& store_;
   };
+  // Hundreds of rows between cost one lock; but nobody else need wait long for it: when 20 ms are over,
+  // others get a turn after the row that is complete. What was written is then there, also when the rest
+  // fails.
   [[nodiscard]] Status begin_writing();
   [[nodiscard]] Status end_writing();
+  // The longest that this store had to wait for others so far.
+  [[nodiscard]] std::chrono::nanoseconds longest_wait() const { return database_.longest_wait(); }
 
   [[nodiscard]] Result<PathId> path_id(const std::string& text);  // adds it; only while writing
   [[nodiscard]] Result<std::string> path(PathId id);
@@ -110,7 +120,8 @@ class ActionStore {
   // Results, and what only they needed.
   [[nodiscard]] Status drop(std::span<const ResultRow> rows);
 
-  // The change of a cycle was kept: its results are everybody's. Or it was not: they are gone.
+  // The change of a cycle was kept: its results are everybody's. Or it was not: they are gone. May be
+  // repeated.
   [[nodiscard]] Status trust(std::int64_t owner);
   [[nodiscard]] Status distrust(std::int64_t owner);
 
@@ -120,8 +131,11 @@ class ActionStore {
   [[nodiscard]] static Result<ActionStore> open_whole(const std::filesystem::path& file);
   [[nodiscard]] static Status set_aside(const std::filesystem::path& file);
   Result<sqlite::Statement*> statement(const char* sql);
+  [[nodiscard]] Result<std::vector<Key>> keys_of(std::int64_t owner);
+  [[nodiscard]] Status give_way();  // after each row that makes sense by itself
 
   sqlite::Database database_;
+  std::optional<std::chrono::steady_clock::time_point> writing_since_;
   std::unordered_map<const char*, sqlite::Statement> prepared_;
   std::unordered_map<PathId, std::string> paths_;
   std::unordered_map<std::string, PathId> path_ids_;

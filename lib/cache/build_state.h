@@ -54,7 +54,7 @@ struct BuildCache::State {
   // Whether what `maker` makes is there for deciding about `user`, whose compiler may read it for includes.
   [[nodiscard]] bool is_there(const PlannedEdge& maker, const PlannedEdge& user) const;
   [[nodiscard]] bool is_source(FileTable::Number file) const;  // of the stage, and nobody makes it
-  void read_sources_ahead(const std::vector<ninja::EdgeId>& needed);
+  [[nodiscard]] Status know_sources(const std::vector<ninja::EdgeId>& needed);
   void forget_outputs();  // before another decide()
   void publish_verdicts();
 };

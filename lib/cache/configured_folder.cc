@@ -135,11 +135,7 @@ Key names_that_matter(const std::vector<std::string>& texts, const std::vector<s
 }
 
 Toolbox ConfiguredFolder::toolbox(FileTable& files) const {
-  std::string path;
-  for (const std::string& variable : request_.environment) {
-    if (variable.starts_with("PATH=")) path = variable.substr(5);
-  }
-  return {request_.places, files, store_, request_.ask, path};
+  return {request_.places, files, store_, request_.ask, request_.environment};
 }
 
 Result<Key> ConfiguredFolder::action(Toolbox& tools) const {

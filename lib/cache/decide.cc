@@ -25,7 +25,6 @@ class Decider {
  private:
   // What each edge read when it last ran: very likely what it would read now.
   Status read_lists() {
-    state_.files.take_ahead();
     std::vector<FileTable::Number> files;
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::refused || !edge.facts.discovers) continue;
@@ -38,9 +37,7 @@ class Decider {
         if (state_.is_source(file)) files.push_back(file);
       }
     }
-    state_.files.read_ahead(files);
-    state_.files.take_ahead();
-    return {};
+    return state_.files.know(files);
   }
 
   Status decide(PlannedEdge& edge) {

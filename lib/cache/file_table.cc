@@ -1,16 +1,15 @@
 #include "cache/file_table.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <ctime>
-#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/on_threads.h"
 #include "base/unique_fd.h"
 #include "os/file_system.h"
 
@@ -22,9 +21,7 @@ constexpr std::int64_t kRacy = 2 * kSecond;
 constexpr std::int64_t kLargestInput = std::int64_t{4} << 30;
 constexpr std::int64_t kLargestText = 16 << 20;
 constexpr std::size_t kBlock = 256 << 10;
-constexpr std::int64_t kYoung = 600 * kSecond;  // since it was made by a checkout, most likely
-constexpr std::size_t kAtOnce = 16;             // files that a thread takes
-constexpr std::size_t kMostReaders = 4;
+constexpr std::size_t kFewestToRead = 4;  // that are worth a thread
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
@@ -42,6 +39,12 @@ FileState state_of(const struct stat& info) {
           .size = info.st_size,
           .mtime_ns = nanoseconds(info.st_mtim),
           .ctime_ns = nanoseconds(info.st_ctim)};
+}
+
+// It may change again without showing it.
+bool is_racy(const FileState& state) {
+  const std::int64_t since = now_ns() - kRacy;
+  return state.ctime_ns > since || state.mtime_ns > since;
 }
 
 // Not programs, archives and precompiled headers (GCC's, Clang's), which name every macro there is: what they
@@ -98,140 +101,75 @@ FileTable::Number FileTable::number(std::string_view seen) {
 }
 
 Result<const FileTable::Known*> FileTable::known(Number file) {
-  Entry& entry = entries_[file];
-  if (!entry.known) {
-    SB_TRY(entry.known, look(entry.path));
-  }
-  return &*entry.known;
+  if (!entries_[file].known) SB_CHECK(know({&file, 1}));
+  return &*entries_[file].known;
 }
 
-// What the file system says of a file, and its content where that was read.
-struct FileTable::Look {
-  Known known;
-  FileState state{};
-  bool is_read = false;
-  bool is_racy = false;
-
-  [[nodiscard]] bool needs_content() const { return known.type == Type::regular && !is_read; }
-  [[nodiscard]] bool is_young() const { return known.ctime_ns > now_ns() - kYoung; }
-
-  [[nodiscard]] static Result<Look> at(const std::string& real) {
-    Look look;
-    struct stat info{};
-    if (::stat(real.c_str(), &info) != 0) {
-      if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return look;
-      return fail(errno_error(fmt::format("cannot look at {}", real)));
-    }
-    Known& known = look.known;
-    known.type = S_ISREG(info.st_mode) ? Type::regular : S_ISDIR(info.st_mode) ? Type::folder : Type::other;
-    known.mtime_ns = nanoseconds(info.st_mtim);
-    known.ctime_ns = nanoseconds(info.st_ctim);
-    // A sparse file of a terabyte is no input of anybody's build.
-    if (info.st_size > kLargestInput) known.type = Type::other;
-    look.state = state_of(info);
-    look.is_racy = known.ctime_ns > now_ns() - kRacy || known.mtime_ns > now_ns() - kRacy;
-    return look;
-  }
-
-  [[nodiscard]] Status read(const std::string& real) {
-    const UniqueFd fd(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-    if (!fd) return fail(errno_error(fmt::format("cannot read {}", real)));
-    std::string text;
-    SB_TRY(known.digest, doing(real, digest_of(fd.get(), static_cast<std::size_t>(state.size), text)));
-    known.traits = read_traits(text);
-    is_read = true;
-    return {};
-  }
-};
-
-// The files that read_ahead() was given: each is taken by the thread that comes to it first.
-class FileTable::ReadAhead {
- public:
-  struct Item {
-    Number file;
-    std::string real;
-    std::optional<Look> look{};  // nothing: left to known(), which says what is wrong
-  };
-
-  explicit ReadAhead(std::vector<Item> items) : items_(std::move(items)) {
-    const std::size_t helpers =
-        std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostReaders) - 1;
-    for (std::size_t i = 0; i < helpers; ++i) threads_.emplace_back([this] { work(); });
-  }
-  ReadAhead(const ReadAhead&) = delete;
-  ReadAhead& operator=(const ReadAhead&) = delete;
-  ~ReadAhead() { next_ = items_.size(); }
-
-  [[nodiscard]] std::vector<Item>& finish() {
-    work();
-    threads_.clear();
-    return items_;
-  }
-
- private:
-  void work() {
-    while (true) {
-      const std::size_t begin = next_.fetch_add(kAtOnce);
-      if (begin >= items_.size()) return;
-      for (std::size_t i = begin; i < std::min(begin + kAtOnce, items_.size()); ++i) {
-        Result<Look> look = Look::at(items_[i].real);
-        if (!look || !look->needs_content() || !look->is_young() || !look->read(items_[i].real)) continue;
-        items_[i].look = *std::move(look);
-      }
-    }
-  }
-
-  std::vector<Item> items_;
-  std::atomic<std::size_t> next_{0};
-  std::vector<std::jthread> threads_;  // last: joined before the rest goes
-};
-
-FileTable::FileTable(const Places& places, ActionStore& store) : places_(places), store_(store) {}
-FileTable::~FileTable() = default;
-
-void FileTable::read_ahead(std::span<const Number> files) {
-  take_ahead();
+Status FileTable::know(std::span<const Number> files) {
   std::vector<Number> once(files.begin(), files.end());
   std::ranges::sort(once);
   once.erase(std::ranges::unique(once).begin(), once.end());
-  std::vector<ReadAhead::Item> items;
+  std::vector<Look> looks;
   for (const Number file : once) {
-    if (!entries_[file].known) items.push_back({.file = file, .real = places_.real(entries_[file].path)});
+    if (entries_[file].known) continue;
+    SB_TRY(Look look, this->look(file));
+    looks.push_back(std::move(look));
   }
-  if (items.size() > kAtOnce) ahead_ = std::make_unique<ReadAhead>(std::move(items));
+  on_threads(looks.size(), kFewestToRead, [&](std::size_t i) {
+    if (looks[i].is_read) read(looks[i]);
+  });
+  for (Look& look : looks) SB_CHECK(end(std::move(look)));
+  return {};
 }
 
-void FileTable::take_ahead() {
-  const std::unique_ptr<ReadAhead> ahead = std::move(ahead_);
-  if (!ahead) return;
-  for (ReadAhead::Item& item : ahead->finish()) {
-    std::optional<Known>& known = entries_[item.file].known;
-    if (item.look && !known) known = note(*std::move(item.look));
+// All that can be known without reading the file.
+Result<FileTable::Look> FileTable::look(Number file) {
+  const std::string real = places_.real(path(file));
+  struct stat info{};
+  Look look{.file = file, .known = {}};
+  Known& known = look.known;
+  if (::stat(real.c_str(), &info) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return look;
+    return fail(errno_error(fmt::format("cannot look at {}", real)));
   }
+  known.type = S_ISREG(info.st_mode) ? Type::regular : S_ISDIR(info.st_mode) ? Type::folder : Type::other;
+  known.mtime_ns = nanoseconds(info.st_mtim);
+  known.ctime_ns = nanoseconds(info.st_ctim);
+  // A sparse file of a terabyte is no input of anybody's build.
+  if (info.st_size > kLargestInput) known.type = Type::other;
+  if (known.type != Type::regular) return look;
+  look.state = state_of(info);
+  look.is_read = true;
+  look.is_racy = is_racy(look.state);
+  if (look.is_racy) return look;
+  SB_TRY(const std::optional<Content> stored, store_.content(look.state));
+  if (!stored) return look;
+  look.is_read = false;
+  known.digest = stored->digest;
+  known.traits = traits_from(stored->traits);
+  return look;
 }
 
-Result<FileTable::Known> FileTable::look(const std::string& path) {
-  const std::string real = places_.real(path);
-  SB_TRY(Look look, Look::at(real));
-  if (!look.needs_content()) return look.known;
-  if (!look.is_racy) {
-    SB_TRY(const std::optional<Content> stored, store_.content(look.state));
-    if (stored) {
-      look.known.digest = stored->digest;
-      look.known.traits = traits_from(stored->traits);
-      return look.known;
-    }
-  }
-  SB_CHECK(look.read(real));
-  return note(std::move(look));
+void FileTable::read(Look& look) const {
+  look.done = [&]() -> Status {
+    const std::string real = places_.real(path(look.file));
+    const UniqueFd fd(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!fd) return fail(errno_error(fmt::format("cannot read {}", real)));
+    std::string text;
+    SB_TRY(look.known.digest,
+           doing(real, digest_of(fd.get(), static_cast<std::size_t>(look.state.size), text)));
+    look.known.traits = read_traits(text);
+    return {};
+  }();
 }
 
-// One that was read.
-FileTable::Known FileTable::note(Look look) {
-  if (!look.is_racy)
+Status FileTable::end(Look look) {
+  SB_CHECK(look.done);
+  if (look.is_read && !look.is_racy)
     fresh_.emplace_back(look.state,
                         Content{.digest = look.known.digest, .traits = to_text(look.known.traits)});
-  return std::move(look.known);
+  entries_[look.file].known = std::move(look.known);
+  return {};
 }
 
 Result<const Traits*> FileTable::traits(Number file) {

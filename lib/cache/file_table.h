@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,10 +32,7 @@ class FileTable {
     std::string pooled;  // where the bytes of a promised file lie until it is placed
   };
 
-  FileTable(const Places& places, ActionStore& store);
-  FileTable(const FileTable&) = delete;
-  FileTable& operator=(const FileTable&) = delete;
-  ~FileTable();
+  FileTable(const Places& places, ActionStore& store) : places_(places), store_(store) {}
 
   // Of an absolute path as the commands see it.
   [[nodiscard]] Number number(std::string_view seen);
@@ -45,10 +41,8 @@ class FileTable {
 
   // Looks at the file once. environment when it is there and cannot be read.
   [[nodiscard]] Result<const Known*> known(Number file);
-  // Begins to read, on other processors, those of the files that are so young that the store cannot know
-  // them. take_ahead() helps and waits; until then known() reads what it is asked for by itself.
-  void read_ahead(std::span<const Number> files);
-  void take_ahead();
+  // The same for many, on every processor.
+  [[nodiscard]] Status know(std::span<const Number> files);
   // An output that will be placed: its content follows from the cache.
   void promise(Number file, const Key& digest, std::int64_t mtime_ns, std::string pooled);
   // Of a known regular file; reads a promised one's bytes where they lie.
@@ -66,17 +60,23 @@ class FileTable {
     std::string path;
     std::optional<Known> known;
   };
-  struct Look;
-  class ReadAhead;
-  [[nodiscard]] Result<Known> look(const std::string& path);
-  [[nodiscard]] Known note(Look look);
+  struct Look {
+    Number file = 0;
+    Known known;
+    FileState state{};
+    bool is_racy = false;
+    bool is_read = false;  // it must be: the store does not know it
+    Status done{};
+  };
+  [[nodiscard]] Result<Look> look(Number file);
+  void read(Look& look) const;  // on any thread
+  [[nodiscard]] Status end(Look look);
 
   const Places& places_;
   ActionStore& store_;
   std::deque<Entry> entries_;
   std::unordered_map<std::string_view, Number> numbers_;  // views into entries_
   std::vector<std::pair<FileState, Content>> fresh_;
-  std::unique_ptr<ReadAhead> ahead_;
 };
 
 }  // namespace sb::cache

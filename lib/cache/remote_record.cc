@@ -1,6 +1,7 @@
 #include "cache/remote_record.h"
 
 #include <algorithm>
+#include <memory>
 
 #include <fmt/format.h>
 #include <zstd.h>
@@ -21,6 +22,10 @@ constexpr std::uint64_t kLongestPrinted = 256 << 10;
 constexpr std::uint64_t kLongestRun = 24ULL * 3600 * 1000;
 constexpr std::size_t kKeySize = 16;
 constexpr std::size_t kShaSize = 32;
+
+struct FreeUnpacker {
+  void operator()(ZSTD_DCtx* unpacker) const { ::ZSTD_freeDCtx(unpacker); }
+};
 
 std::unexpected<Error> unreadable() {
   return fail(ErrorKind::corrupt, "a record of the remote cache cannot be read");
@@ -183,8 +188,12 @@ Result<std::string> unpack(std::string_view packed, std::uint64_t largest) {
   const unsigned long long size = ::ZSTD_getFrameContentSize(packed.data(), packed.size());
   if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > largest)
     return unreadable();
+  // Of the thread's own: to make one takes longer than to unpack an object file.
+  thread_local const std::unique_ptr<ZSTD_DCtx, FreeUnpacker> unpacker(::ZSTD_createDCtx());
+  if (!unpacker) return unreadable();
   std::string bytes(size, '\0');
-  const std::size_t got = ::ZSTD_decompress(bytes.data(), bytes.size(), packed.data(), packed.size());
+  const std::size_t got =
+      ::ZSTD_decompressDCtx(unpacker.get(), bytes.data(), bytes.size(), packed.data(), packed.size());
   if (::ZSTD_isError(got) != 0 || got != size) return unreadable();
   return bytes;
 }

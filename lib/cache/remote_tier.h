@@ -1,7 +1,8 @@
-// RemoteTier: one build's use of the remote cache. Before the edges are decided about, prefetch() brings what
-// other machines know about those that miss here: one batch for all their actions, then the files of those
-// that are hits thereby, in one batch for each step that needs the text of a generated file. Afterwards
-// offer() sends what Ninja made here, when the build is trusted; else it waits for the verdict on the cycle.
+// RemoteTier: one build's use of the remote cache (remote_prefetch.cc, remote_sending.cc). Before the edges
+// are decided about, prefetch() brings what other machines know about those that miss here: one batch for all
+// their actions, then the files of those that are hits thereby, in one batch for each step that needs the
+// text of a generated file. Afterwards offer() sends what Ninja made here, when the build is trusted; else it
+// waits for the verdict on the cycle.
 //
 // The remote may be slow, broken or hostile, and changes nothing but speed:
 //   A connection has 300 ms, and any silence ends at 500 ms.
@@ -15,6 +16,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -64,6 +66,11 @@ class RemoteTier {
   friend class Prefetch;
   friend class Sending;
   [[nodiscard]] bool usable();
+  [[nodiscard]] Status send(std::vector<Publication> made);
+  // How long a build may wait for it: a tenth of what so many edges took, but `least` and 5 ms for each, and
+  // at most 30 s.
+  [[nodiscard]] static std::chrono::milliseconds allowance(std::size_t edges, std::int64_t took_ms,
+                                                           std::chrono::milliseconds least);
   void failed(const Error& error);
   void note(std::string text);
   void worked();

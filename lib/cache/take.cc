@@ -142,13 +142,7 @@ BuildCache::State::State(ActionStore& actions, const artifacts::OutputPool& outp
       manifest(std::move(graph)),
       listing(std::move(files_there)),
       files(request.places, store),
-      tools(request.places, files, store, request.ask,
-            [this] {
-              for (const std::string& variable : request.environment) {
-                if (variable.starts_with("PATH=")) return variable.substr(5);
-              }
-              return std::string();
-            }()),
+      tools(request.places, files, store, request.ask, request.environment),
       keys(manifest, request.places, files, tools, listing, request.environment) {}
 
 const PlannedEdge* BuildCache::State::made_by(FileTable::Number file) const {
@@ -169,8 +163,8 @@ bool BuildCache::State::is_source(FileTable::Number file) const {
   return keys.producer(file) == ninja::kNoEdge && is_below(files.path(file), request.places.source);
 }
 
-// Nearly all that will be asked for is known before the first question.
-void BuildCache::State::read_sources_ahead(const std::vector<ninja::EdgeId>& needed) {
+// On every processor, before they are asked for one by one.
+Status BuildCache::State::know_sources(const std::vector<ninja::EdgeId>& needed) {
   std::vector<FileTable::Number> sources;
   for (const ninja::EdgeId id : needed) {
     const ninja::Edge edge = manifest.edge(id);
@@ -180,7 +174,7 @@ void BuildCache::State::read_sources_ahead(const std::vector<ninja::EdgeId>& nee
       }
     }
   }
-  files.read_ahead(sources);
+  return files.know(sources);
 }
 
 void BuildCache::State::forget_outputs() {
@@ -228,7 +222,7 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
   const ActionStore::Reading reading(store);
   SB_TRY(const std::vector<ninja::EdgeId> needed, state->manifest.needed(state->request.targets));
   state->positions.assign(state->manifest.edge_count(), State::kNotNeeded);
-  state->read_sources_ahead(needed);
+  SB_CHECK(state->know_sources(needed));
   for (const ninja::EdgeId id : needed) {
     if (state->manifest.edge(id).is_phony()) continue;
     PlannedEdge edge;

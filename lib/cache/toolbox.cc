@@ -1,59 +1,55 @@
 #include "cache/toolbox.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "cache/command.h"
+#include "cache/driver_answer.h"
 
 namespace sb::cache {
 namespace {
 
-// Prints, a line each, the files that a driver ($1, with its flags behind) runs, loads or links by itself,
-// and the folders that it searches.
-constexpr std::string_view kDriverScript = R"(p=$1; shift
-for n in cc1 cc1plus lto1 lto-wrapper collect2 as ld ld.bfd ld.gold ld.lld ld.mold; do
-  f=$("$p" "$@" -print-prog-name=$n 2>/dev/null) || continue
-  case $f in /*) ;; *) f=$(command -v "$f") ;; esac
-  [ -n "$f" ] && [ -e "$f" ] || continue
-  echo "file $f"
-  ldd "$f" 2>/dev/null | sed -n 's/^.*=> \(\/[^ ]*\).*/file \1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/file \1/p'
-done
-for n in liblto_plugin.so specs crt1.o Scrt1.o crti.o crtn.o crtbegin.o crtbeginS.o crtbeginT.o crtend.o crtendS.o \
-         libgcc.a libgcc_eh.a libgcc_s.so libgcc_s.so.1 libstdc++.so libstdc++.a libc++.so libc.so libc.a libc.so.6 \
-         libc_nonshared.a libm.so libm.so.6 libmvec.so.1 libpthread.a ld-linux-x86-64.so.2; do
-  f=$("$p" "$@" -print-file-name=$n 2>/dev/null) && [ -e "$f" ] && echo "file $f"
-done
-"$p" "$@" -print-search-dirs 2>/dev/null | sed -n 's/^libraries: =*/libraries /p'
-for l in c++ c; do
-  "$p" "$@" -E -v -x $l /dev/null 2>&1 >/dev/null | sed -n '/search starts here:/,/^End of search/s/^ /include /p'
-done
-)";
-constexpr std::string_view kLibraryScript =
-    R"(ldd "$1" 2>/dev/null | sed -n 's/^.*=> \(\/[^ ]*\).*/file \1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/file \1/p')";
+// What ldd(1) says of a library that was found: "name => path (address)" or "path (address)".
+std::string library_in(std::string_view line) {
+  if (const std::size_t arrow = line.find(" => "); arrow != std::string_view::npos)
+    line.remove_prefix(arrow + 4);
+  line = trim(line);
+  const std::size_t end = line.rfind(" (");
+  return line.starts_with('/') && end != std::string_view::npos ? std::string(line.substr(0, end))
+                                                                : std::string();
+}
 
-std::vector<std::string> split(std::string_view text, char at) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(at), text.size());
-    if (end > 0) parts.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+// The folders of -B, which Clang searches and does not show.
+std::vector<std::string> prefixes_in(const std::vector<std::string>& flags) {
+  std::vector<std::string> prefixes;
+  for (std::size_t i = 0; i < flags.size(); ++i) {
+    if (flags[i] == "-B" && i + 1 < flags.size()) {
+      prefixes.push_back(flags[++i]);
+    } else if (flags[i].starts_with("-B")) {
+      prefixes.push_back(flags[i].substr(2));
+    }
   }
-  return parts;
+  return prefixes;
 }
 
 }  // namespace
 
 Toolbox::Toolbox(const Places& places, FileTable& files, ActionStore& store, Ask ask,
-                 std::string path_variable)
-    : places_(places),
-      files_(files),
-      store_(store),
-      ask_(std::move(ask)),
-      folders_(split(path_variable, ':')) {}
+                 const std::vector<std::string>& environment)
+    : places_(places), files_(files), store_(store), ask_(std::move(ask)), libraries_(places, environment) {
+  KeyBuilder key;
+  for (const std::string& variable : environment) {
+    key.add(variable);
+    if (variable.starts_with("PATH=")) folders_ = split(variable.substr(5), ':');
+  }
+  environment_ = key.finish();
+}
 
 std::string Toolbox::locate(std::string_view program) const {
   if (program.find('/') != std::string_view::npos) return places_.absolute(program);
@@ -69,59 +65,118 @@ Result<const Tool*> Toolbox::find(const std::string& program, const std::vector<
   if (const auto known = tools_.find(name); known != tools_.end()) return &known->second;
   const std::string path = locate(program);
   if (path.empty()) return fail(ErrorKind::not_found, fmt::format("no {} in PATH", program));
-  SB_TRY(const FileTable::Known* file, files_.known(files_.number(path)));
+  SB_TRY(const FileTable::Known* file, files_.known(files_.number(own_name(path))));
   if (file->type != FileTable::Type::regular)
     return fail(ErrorKind::not_found, fmt::format("{} is no program", path));
-  const bool driver = is_compiler_driver(program);
-  KeyBuilder key;
-  key.add(std::string_view("tool 1")).add(path).add(file->digest);
-  for (const std::string& flag : driver ? flags : std::vector<std::string>()) key.add(flag);
-  SB_TRY(const std::string parts, description(key.finish(), path, driver, flags));
-  SB_TRY(Tool tool, assemble(path, parts));
-  return &tools_.emplace(name, std::move(tool)).first->second;
-}
-
-Result<std::string> Toolbox::description(const Key& key, const std::string& path, bool driver,
-                                         const std::vector<std::string>& flags) {
-  SB_TRY(std::optional<std::string> known, store_.tool(key));
-  if (known) return *std::move(known);
-  std::vector<std::string> argv = {"/bin/sh", "-c", std::string(driver ? kDriverScript : kLibraryScript),
-                                   "sh", path};
-  if (driver) argv.insert(argv.end(), flags.begin(), flags.end());
-  SB_TRY(std::string text, ask_(argv));
-  if (driver) {
-    SB_TRY(const std::string libraries, ask_({"/bin/sh", "-c", std::string(kLibraryScript), "sh", path}));
-    text += "\n" + libraries;
-  }
-  fresh_.emplace_back(key, text);
-  return text;
-}
-
-Result<Tool> Toolbox::assemble(const std::string& path, std::string_view description) {
   Tool tool;
-  std::set<std::string> parts = {path};
-  for (const std::string& line : split(description, '\n')) {
-    const auto value = [&](std::string_view word) { return std::string_view(line).substr(word.size()); };
-    if (line.starts_with("file /")) parts.insert(places_.absolute(value("file ")));
-    if (line.starts_with("include ")) {
-      // "/System/Library (framework directory)"
-      std::string folder = places_.absolute(trim(value("include ").substr(0, value("include ").find(" ("))));
-      if (std::ranges::find(tool.include_dirs, folder) == tool.include_dirs.end())
-        tool.include_dirs.push_back(std::move(folder));
-    }
-    if (!line.starts_with("libraries ")) continue;
-    for (const std::string& folder : split(value("libraries "), ':'))
-      tool.library_dirs.push_back(places_.absolute(folder));
-  }
+  Parts parts;
+  SB_CHECK(add_program(path, parts));
+  if (is_compiler_driver(program)) SB_CHECK(add_driver(path, file->digest, flags, parts, tool));
+  std::vector<FileTable::Number> numbers;
+  numbers.reserve(parts.size());
+  for (const auto& [part, number] : parts) numbers.push_back(number);
+  SB_CHECK(files_.know(numbers));
   KeyBuilder identity;
-  for (const std::string& part : parts) {
-    SB_TRY(const FileTable::Known* file, files_.known(files_.number(part)));
-    identity.add(part).add(file->digest);
+  for (const auto& [part, number] : parts) {
+    SB_TRY(const FileTable::Known* known, files_.known(number));
+    identity.add(part).add(known->digest);
+    tool.parts.push_back(part);
   }
   for (const std::string& folder : tool.include_dirs) identity.add(folder);
   for (const std::string& folder : tool.library_dirs) identity.add(folder);
   tool.identity = identity.finish();
-  return tool;
+  return &tools_.emplace(name, std::move(tool)).first->second;
+}
+
+Status Toolbox::add_driver(const std::string& path, const Key& file, const std::vector<std::string>& flags,
+                           Parts& parts, Tool& tool) {
+  KeyBuilder question;
+  question.add(std::string_view("driver 1")).add(path).add(file).add(environment_);
+  for (const std::string& flag : flags) question.add(flag);
+  SB_TRY(const std::string said, answer(question.finish(), driver_question(path, flags)));
+  const DriverAnswer driver = read_driver_answer(said);
+
+  std::vector<std::string> programs = prefixes_in(flags);
+  std::vector<std::string> libraries = programs;
+  programs.insert(programs.end(), driver.programs.begin(), driver.programs.end());
+  libraries.insert(libraries.end(), driver.libraries.begin(), driver.libraries.end());
+  for (const std::string& folder : folders_) programs.push_back(folder + "/");
+  std::set<std::string> runs;
+  for (std::vector<std::string> names : {driver_programs(flags), driver.runs}) {
+    for (std::string& name : names) {
+      // Clang prefers a program for its target: x86_64-pc-linux-gnu-as.
+      if (!driver.target.empty() && name.find('/') == std::string::npos)
+        runs.insert(fmt::format("{}-{}", driver.target, name));
+      runs.insert(std::move(name));
+    }
+  }
+  for (const std::string& name : runs) {
+    if (const std::string found = first_of(candidates(programs, name), true); !found.empty())
+      SB_CHECK(add_program(found, parts));
+  }
+  std::vector<std::string> names = driver_files(flags);
+  names.insert(names.end(), driver.names.begin(), driver.names.end());
+  for (const std::string& name : names) {
+    if (const std::string found = first_of(candidates(libraries, name), false); !found.empty())
+      add_file(found, parts);
+  }
+  for (const std::string& folder : driver.include_dirs) {
+    std::string seen = places_.absolute(folder);
+    if (std::ranges::find(tool.include_dirs, seen) == tool.include_dirs.end())
+      tool.include_dirs.push_back(std::move(seen));
+  }
+  for (const std::string& folder : driver.libraries) tool.library_dirs.push_back(places_.absolute(folder));
+  return {};
+}
+
+// The first that is a file, as the commands see it; empty when none is.
+std::string Toolbox::first_of(const std::vector<std::string>& paths, bool program) const {
+  for (const std::string& path : paths) {
+    std::string seen = path.starts_with('/') ? path : places_.absolute(path);
+    const std::string real = places_.real(seen);
+    struct stat info{};
+    if (::stat(real.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+        (!program || ::access(real.c_str(), X_OK) == 0))
+      return seen;
+  }
+  return {};
+}
+
+// A program with all that it loads. Where we do not find that, the loader is asked.
+Status Toolbox::add_program(const std::string& name, Parts& parts) {
+  if (parts.contains(name)) return {};
+  add_file(name, parts);
+  const SharedLibraries::Loaded loaded = libraries_.of(name);
+  for (const std::string& library : loaded.files) add_file(library, parts);
+  if (loaded.whole) return {};
+  SB_TRY(const FileTable::Known* file, files_.known(parts.at(name)));
+  KeyBuilder question;
+  question.add(std::string_view("libraries 1")).add(name).add(file->digest).add(environment_);
+  SB_TRY(const std::string said, answer(question.finish(), {"ldd", name}));
+  for (const std::string_view line : split_lines(said)) {
+    if (const std::string library = library_in(line); !library.empty()) add_file(library, parts);
+  }
+  return {};
+}
+
+void Toolbox::add_file(const std::string& name, Parts& parts) {
+  if (!parts.contains(name)) parts.emplace(name, files_.number(own_name(name)));
+}
+
+// A file of the host has many names, and is read once: /lib and /usr/lib, as and x86_64-linux-gnu-as.
+std::string Toolbox::own_name(const std::string& name) const {
+  if (places_.real(name) != name || places_.in_stage(places_.absolute(name))) return places_.absolute(name);
+  std::error_code code;
+  std::string own = std::filesystem::canonical(name, code).string();
+  return code || places_.real(own) != own ? places_.absolute(name) : own;
+}
+
+Result<std::string> Toolbox::answer(const Key& question, const std::vector<std::string>& argv) {
+  SB_TRY(std::optional<std::string> known, store_.tool(question));
+  if (known) return *std::move(known);
+  SB_TRY(std::string said, ask_(argv));
+  fresh_.emplace_back(question, said);
+  return said;
 }
 
 Status Toolbox::remember() {

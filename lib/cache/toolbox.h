@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -11,11 +13,13 @@
 #include "base/result.h"
 #include "cache/action_store.h"
 #include "cache/file_table.h"
+#include "cache/shared_libraries.h"
 
 namespace sb::cache {
 
 struct Tool {
   Key identity;                           // of all its parts as they are now
+  std::vector<std::string> parts;         // its files, under the names by which they are found; sorted
   std::vector<std::string> include_dirs;  // where a driver searches headers by itself
   std::vector<std::string> library_dirs;
 };
@@ -26,11 +30,13 @@ using Ask = std::function<Result<std::string>(const std::vector<std::string>& ar
 
 class Toolbox {
  public:
-  Toolbox(const Places& places, FileTable& files, ActionStore& store, Ask ask, std::string path_variable);
+  // `environment`: "NAME=value", of the commands.
+  Toolbox(const Places& places, FileTable& files, ActionStore& store, Ask ask,
+          const std::vector<std::string>& environment);
 
-  // Of a program of the host. `flags` are those that change what a driver searches. A program is asked once
-  // for as long as its file stays the same; its parts are looked at in every build.
-  // not_found: no such program in PATH. The pointer is valid as long as the toolbox.
+  // Of a program of the host. `flags` are those that change what a driver searches. A driver is asked once
+  // for as long as its file and the environment stay the same; its parts are looked up, and looked at, in
+  // every build. not_found: no such program in PATH. The pointer is valid as long as the toolbox.
   [[nodiscard]] Result<const Tool*> find(const std::string& program, const std::vector<std::string>& flags);
   // Where PATH has it; absolute as the commands see it, and empty when it has not.
   [[nodiscard]] std::string locate(std::string_view program) const;
@@ -39,15 +45,22 @@ class Toolbox {
   [[nodiscard]] Status remember();
 
  private:
-  [[nodiscard]] Result<std::string> description(const Key& key, const std::string& path, bool driver,
-                                                const std::vector<std::string>& flags);
-  [[nodiscard]] Result<Tool> assemble(const std::string& path, std::string_view description);
+  using Parts = std::map<std::string, FileTable::Number>;  // by name; the file that it means
+  [[nodiscard]] Status add_driver(const std::string& path, const Key& file,
+                                  const std::vector<std::string>& flags, Parts& parts, Tool& tool);
+  void add_file(const std::string& name, Parts& parts);
+  [[nodiscard]] Status add_program(const std::string& name, Parts& parts);
+  [[nodiscard]] std::string first_of(const std::vector<std::string>& paths, bool program) const;
+  [[nodiscard]] Result<std::string> answer(const Key& question, const std::vector<std::string>& argv);
+  [[nodiscard]] std::string own_name(const std::string& name) const;
 
   const Places& places_;
   FileTable& files_;
   ActionStore& store_;
   Ask ask_;
-  std::vector<std::string> folders_;
+  Key environment_;
+  std::vector<std::string> folders_;  // of PATH
+  SharedLibraries libraries_;
   std::unordered_map<std::string, Tool> tools_;
   std::vector<std::pair<Key, std::string>> fresh_;
 };

@@ -45,10 +45,6 @@ std::string name_of(const artifacts::PooledId& id) {
   return fmt::format("{}-{}", id.digest.hex(), id.size);
 }
 
-bool has_bytes(const Output& output) {
-  return output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
-}
-
 // "ab" + "cdef…-12.damaged" is none.
 std::optional<artifacts::PooledId> id_of(std::string_view name) {
   constexpr std::size_t kDigits = 32;

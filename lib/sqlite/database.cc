@@ -1,6 +1,8 @@
 // Database: opening with the settings that make an acknowledged commit durable, transactions, migrations.
 #include "sqlite/database.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <sqlite3.h>
 
@@ -9,11 +11,9 @@
 namespace sb::sqlite {
 namespace {
 
-constexpr int kBusyTimeoutMs = 5000;
-// Turning a new file to WAL needs it alone, and SQLite answers BUSY without waiting when two processes try at
-// once.
-constexpr int kWalAttempts = 250;
-constexpr int kWalPauseMs = 20;
+constexpr std::chrono::seconds kLongestWait{5};
+// SQLite cannot be woken when the lock is free. Its own pauses grow to 100 ms, and are slept to their end.
+constexpr int kPauseMs = 1;
 
 // Rolls back what is still open at the end of scope: an error of ours, an exception, or a COMMIT that failed.
 class OpenTransaction {
@@ -31,21 +31,6 @@ class OpenTransaction {
  private:
   sqlite3* connection_;
 };
-
-Status use_wal(Database& database) {
-  for (int attempt = 1;; ++attempt) {
-    SB_TRY(Statement mode, database.prepare("PRAGMA journal_mode=WAL"));
-    const Result<bool> row = mode.step();
-    if (!row && row.error().kind == ErrorKind::conflict && attempt < kWalAttempts) {
-      sqlite3_sleep(kWalPauseMs);
-      continue;
-    }
-    SB_CHECK(row);
-    if (mode.text(0) == "wal") return {};
-    return fail(ErrorKind::environment,
-                fmt::format("SQLite cannot use a write-ahead log here (journal mode {})", mode.text(0)));
-  }
-}
 
 // 0 when the component has no tables yet.
 Result<int> schema_version(Database& database, std::string_view component) {
@@ -79,6 +64,33 @@ void Database::Close::operator()(sqlite3* connection) const {
   sqlite3_close_v2(connection);
 }
 
+void Database::Waits::note() {
+  longest = std::max<std::chrono::nanoseconds>(longest, std::chrono::steady_clock::now() - began);
+}
+
+int Database::wait_for_lock(void* waits, int calls) {
+  auto& known = *static_cast<Waits*>(waits);
+  if (calls == 0) known.began = std::chrono::steady_clock::now();
+  if (std::chrono::steady_clock::now() - known.began >= kLongestWait) return 0;
+  sqlite3_sleep(kPauseMs);
+  known.note();
+  return 1;
+}
+
+// Turning a new file to WAL needs it alone, and SQLite answers BUSY without waiting when two processes try at
+// once.
+Status Database::use_wal() {
+  for (int calls = 0;; ++calls) {
+    SB_TRY(Statement mode, prepare("PRAGMA journal_mode=WAL"));
+    const Result<bool> row = mode.step();
+    if (!row && row.error().kind == ErrorKind::conflict && wait_for_lock(waits_.get(), calls) != 0) continue;
+    SB_CHECK(row);
+    if (mode.text(0) == "wal") return {};
+    return fail(ErrorKind::environment,
+                fmt::format("SQLite cannot use a write-ahead log here (journal mode {})", mode.text(0)));
+  }
+}
+
 Result<Database> Database::open(const std::filesystem::path& path) {
   sqlite3* connection = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -87,9 +99,9 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   if (code != SQLITE_OK) {
     return fail(sqlite_error(connection, code, fmt::format("cannot open the database {}", path.string())));
   }
-  sqlite3_busy_timeout(connection, kBusyTimeoutMs);
+  sqlite3_busy_handler(connection, wait_for_lock, database.waits_.get());
   const std::string opening = fmt::format("opening the database {}", path.string());
-  SB_CHECK(doing(opening, use_wal(database)));
+  SB_CHECK(doing(opening, database.use_wal()));
   SB_CHECK(doing(opening, database.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")));
   return database;
 }
@@ -152,6 +164,10 @@ Status Database::transaction(const std::function<Status()>& work) {
 
 std::int64_t Database::last_insert_id() const {
   return sqlite3_last_insert_rowid(connection_.get());
+}
+
+std::chrono::nanoseconds Database::longest_wait() const {
+  return waits_->longest;
 }
 
 int Database::changes() const {

@@ -1,8 +1,11 @@
 // Database and Statement: SQLite 3 with RAII, Result and visible error codes. WAL, synchronous=FULL (an
-// acknowledged commit survives a power cut), foreign keys on, busy timeout 5 s.
-// One Database belongs to one thread at a time; several processes may have the same file open.
+// acknowledged commit survives a power cut), foreign keys on. A lock that another connection holds is waited
+// for, up to 5 s. One Database belongs to one thread at a time; several processes may have the same file
+// open.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -73,6 +76,8 @@ class Database {
   [[nodiscard]] Status transaction(const std::function<Status()>& work);
   [[nodiscard]] std::int64_t last_insert_id() const;
   [[nodiscard]] int changes() const;  // rows changed by the last statement
+  // The longest that anything had to wait for a lock of another connection so far. From any thread.
+  [[nodiscard]] std::chrono::nanoseconds longest_wait() const;
 
   // The last one to close the file leaves its write-ahead log as it is, instead of bringing it into the file
   // and to disk; the next one to open it reads the log. For files that are opened often and synced rarely.
@@ -82,7 +87,17 @@ class Database {
   struct Close {
     void operator()(sqlite3* connection) const;
   };
+  struct Waits {
+    std::chrono::steady_clock::time_point began;
+    std::atomic<std::chrono::nanoseconds> longest{std::chrono::nanoseconds{0}};
+    void note();  // the one that began then lasts until now
+  };
   explicit Database(sqlite3* connection) : connection_(connection) {}
+  static int wait_for_lock(void* waits, int calls);
+  [[nodiscard]] Status use_wal();
+
+  std::unique_ptr<Waits> waits_ =
+      std::make_unique<Waits>();  // outlives the connection, which waits when it closes
   std::unique_ptr<sqlite3, Close> connection_;
 };
 

@@ -1,14 +1,13 @@
 #include "support/cache_servers.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "support/files.h"
+#include "support/local_port.h"
 #include "support/wait.h"
 
 namespace sb::tests {
@@ -22,19 +21,10 @@ constexpr const char* kRedisPrograms[] = {"/usr/bin/redis-server", "/usr/bin/red
                                           "/usr/local/bin/redis-server"};
 constexpr const char* kNginxPrograms[] = {"/usr/sbin/nginx", "/usr/local/sbin/nginx"};
 
-sockaddr_in local(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
 void wait_for(int port) {
   wait_until([&] {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = local(port);
-    const bool up = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    const bool up = connect_to(fd, port);
     ::close(fd);
     return up;
   });
@@ -137,13 +127,9 @@ class Nginx final : public CacheServer {
 }  // namespace
 
 int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = local(0);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(fd, generic, size) != 0 || ::getsockname(fd, generic, &size) != 0) std::abort();
-  ::close(fd);
-  return ntohs(address.sin_port);
+  const BoundSocket socket = bind_free_port();
+  ::close(socket.fd);
+  return socket.port;
 }
 
 std::unique_ptr<CacheServer> start_redis(const std::string& password) {

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "support/local_port.h"
+
 namespace sb::tests {
 namespace {
 
@@ -21,14 +23,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kQueued = 8 << 20;
-
-sockaddr_in local(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 // One direction of a connection.
 struct Way {
@@ -89,14 +83,10 @@ struct Connection {
 }  // namespace
 
 TcpProxy::TcpProxy(int server_port, milliseconds delay) : server_port_(server_port), delay_(delay) {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  sockaddr_in address = local(0);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(listener_, generic, size) != 0 || ::listen(listener_, 256) != 0 ||
-      ::getsockname(listener_, generic, &size) != 0)
-    std::abort();
-  port_ = ntohs(address.sin_port);
+  const BoundSocket listener = bind_free_port(SOCK_NONBLOCK);
+  listener_ = listener.fd;
+  port_ = listener.port;
+  if (::listen(listener_, 256) != 0) std::abort();
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
@@ -104,8 +94,7 @@ TcpProxy::~TcpProxy() {
   thread_.request_stop();
   // Wakes it.
   const int knock = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = local(port_);
-  (void)::connect(knock, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  (void)connect_to(knock, port_);
   thread_.join();
   ::close(knock);
   ::close(listener_);
@@ -155,12 +144,10 @@ void TcpProxy::run(const std::stop_token& stop) {
         fresh.manner = manner_;
         fresh.after = after_;
         fresh.server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const sockaddr_in address = local(server_port_);
         const int on = 1;
         ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         ::setsockopt(fresh.server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (::connect(fresh.server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-          fresh.end(true);
+        if (!connect_to(fresh.server, server_port_)) fresh.end(true);
         fresh.ways[0].from = fresh.ways[1].to = client;
         fresh.ways[0].to = fresh.ways[1].from = fresh.server;
       } else if (client >= 0) {

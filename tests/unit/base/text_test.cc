@@ -18,6 +18,13 @@ TEST(Text, splits_into_lines_without_inventing_a_last_one) {
   EXPECT_EQ(split_lines("\n"), Lines{""});
 }
 
+TEST(Text, splits_at_a_character_and_leaves_empty_parts_out) {
+  using Parts = std::vector<std::string>;
+  EXPECT_EQ(split("", ':'), Parts{});
+  EXPECT_EQ(split("a", ':'), Parts{"a"});
+  EXPECT_EQ(split(":a::b c:", ':'), (Parts{"a", "b c"}));
+}
+
 TEST(Text, trims_blanks_at_both_ends_only) {
   EXPECT_EQ(trim("  a b\r\n"), "a b");
   EXPECT_EQ(trim(" \t\n"), "");

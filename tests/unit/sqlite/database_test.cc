@@ -1,6 +1,7 @@
 // Statements and transactions on a real database file.
 #include "sqlite/database.h"
 
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -9,6 +10,7 @@
 
 #include "support/files.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 
 namespace sb::sqlite {
 namespace {
@@ -43,7 +45,6 @@ TEST_F(DatabaseTest, opens_with_the_settings_that_make_a_commit_survive_a_power_
   EXPECT_EQ(mode.text(0), "wal");
   EXPECT_EQ(number("PRAGMA synchronous"), 2) << "2 is FULL";
   EXPECT_EQ(number("PRAGMA foreign_keys"), 1);
-  EXPECT_EQ(number("PRAGMA busy_timeout"), 5000);
 }
 
 TEST_F(DatabaseTest, gives_values_back_as_they_were_bound) {
@@ -148,6 +149,24 @@ TEST_F(DatabaseTest, open_transaction_of_another_connection_is_a_conflict) {
   };
   ASSERT_GOOD(database_.transaction(work));
   ASSERT_GOOD(other.execute("INSERT INTO t(number) VALUES(1)"));
+}
+
+TEST_F(DatabaseTest, lock_of_another_connection_is_waited_for_and_the_wait_is_told) {
+  Database other = opened(folder_.path() / "test.db");
+  EXPECT_EQ(other.longest_wait().count(), 0);
+  Status waited = fail(ErrorKind::bug, "did not run");
+  std::optional<std::jthread> waiter;
+  ASSERT_GOOD(database_.transaction([&]() -> Status {
+    waiter.emplace([&] {
+      waited = other.transaction([&] { return other.execute("INSERT INTO t(number) VALUES(1)"); });
+    });
+    tests::wait_until([&] { return other.longest_wait().count() > 0; });
+    return database_.execute("INSERT INTO t(number) VALUES(2)");
+  }));
+  waiter.reset();
+  ASSERT_GOOD(waited);
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 2);
+  EXPECT_EQ(database_.longest_wait().count(), 0);
 }
 
 TEST_F(DatabaseTest, new_file_can_be_opened_by_several_at_once) {

@@ -51,6 +51,7 @@ Result<int> run(Program& program, const Options& options) {
                    {"configure_ms", piece.report.configure_time.count()},
                    {"cache_ms", piece.report.cache_time.count()},
                    {"keep_ms", piece.report.keep_time.count()},
+                   {"cache_lock_wait_ms", piece.report.cache_lock_wait.count()},
                    {"ninja_ms", piece.report.ninja_time.count()},
                    {"warnings", piece.report.warnings.size()},
                    {"compiler", piece.report.compiler},
