@@ -24,6 +24,8 @@ class Decider {
  private:
   Status decide(PlannedEdge& edge) {
     edge.verdict = Verdict::miss;
+    edge.why.clear();
+    edge.can_say_more = false;
     edge.newest_input_ns = 0;
     for (const FileTable::Number input : edge.facts.inputs) {
       if (waits_for(edge, input)) return {};
@@ -32,12 +34,19 @@ class Decider {
     }
     if (!edge.facts.discovers) return look_up(edge, {}, {});
     SB_TRY(const std::vector<ActionStore::ListId> lists, state_.store.lists_of(edge.facts.action));
-    edge.why = lists.empty() ? "this command never ran with these tools and file names" : "";
+    if (lists.empty()) set_general_reason(edge, "this command never ran with these tools and file names");
     for (const ActionStore::ListId list : lists) {
       SB_CHECK(try_list(edge, list));
       if (edge.verdict != Verdict::miss) return {};
     }
     return {};
+  }
+
+  // The newest list's reason counts.
+  static void set_general_reason(PlannedEdge& edge, std::string_view why) {
+    if (!edge.why.empty()) return;
+    edge.why = why;
+    edge.can_say_more = true;
   }
 
   // An input that is yet to be made has no content to compare.
@@ -58,7 +67,7 @@ class Decider {
       SB_TRY(const FileTable::Number number, number_of(id));
       if (const PlannedEdge* maker = state_.made_by(number);
           maker != nullptr && !state_.is_there(*maker, edge)) {
-        edge.why = fmt::format("{} is made by this build", state_.files.path(number));
+        if (edge.why.empty()) edge.why = fmt::format("{} is made by this build", state_.files.path(number));
         return {};
       }
       SB_TRY(const FileTable::Known* known, state_.files.known(number));
@@ -89,13 +98,14 @@ class Decider {
     }
     SB_TRY(std::optional<ActionResult> result, state_.store.result(named.key, state_.request.owner));
     if (!result) {
-      edge.why = "an input has other contents than in any run before";
+      set_general_reason(edge, "an input has other contents than in any run before");
       return {};
     }
     for (const Output& output : result->outputs) {
       const bool has_bytes = output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
       if (has_bytes && !state_.has_bytes(output.id)) {
         edge.why = fmt::format("the stored bytes of {} are gone", output.path);
+        edge.can_say_more = false;
         return {};
       }
     }
