@@ -1,10 +1,13 @@
 // selfbuild build: stage and build a revision, and stop there.
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "build/trace.h"
+#include "tool/selfbuild/build_timings.h"
 #include "tool/selfbuild/submit.h"
 #include "tool/selfbuild/workbench.h"
 
@@ -15,6 +18,8 @@ struct Options {
   std::string revision = "HEAD";
   std::string patch;
   int jobs = 0;
+  bool timings = false;
+  std::string trace;
 };
 
 // "built 3 of 412 edges in 0.9 s; 409 from the cache in 31 ms, instead of 5 min 02 s"
@@ -33,8 +38,20 @@ std::string summary_of(const build::BuildReport& report) {
   return text;
 }
 
+Result<Workpiece> build_it(Program& program, const Options& options) {
+  SB_TRY(Staged staged, stage_revision(program, options.revision, options.patch, options.jobs));
+  staged.request.list_edges = options.timings || !options.trace.empty();
+  return build_staged(program, std::move(staged));
+}
+
 Result<int> run(Program& program, const Options& options) {
-  SB_TRY(const Workpiece piece, stage_and_build(program, options.revision, options.patch, options.jobs));
+  std::optional<build::TraceFile> trace;
+  if (!options.trace.empty()) {
+    SB_TRY(build::TraceFile file, build::TraceFile::open(program.directory() / options.trace));
+    trace.emplace(std::move(file));
+  }
+  SB_TRY(const Workpiece piece, build_it(program, options));
+  if (trace) SB_CHECK(trace->write(build::trace_of(piece.report)));
   if (program.json()) {
     Console::json({{"project", piece.subject.project.name},
                    {"tree", piece.subject.source.tree},
@@ -54,12 +71,15 @@ Result<int> run(Program& program, const Options& options) {
                    {"ninja_ms", piece.report.ninja_time.count()},
                    {"warnings", piece.report.warnings.size()},
                    {"compiler", piece.report.compiler},
-                   {"log", piece.log.string()}});
+                   {"log", piece.log.string()},
+                   {"timings", options.timings ? build_timings_json(piece.report) : Json()},
+                   {"trace", options.trace.empty() ? Json() : Json(options.trace)}});
     return kDone;
   }
   Console::data(summary_of(piece.report));
   Console::data(fmt::format("  in      {}\n  limits  {}\n", piece.stage.build().string(),
                             sandbox::to_line(piece.report.grant)));
+  if (options.timings) Console::data("\n" + build_timings(piece.report));
   return kDone;
 }
 
@@ -71,8 +91,10 @@ void add_build(Program& program) {
       program.add("build", "Update",
                   {.sentence = "Stage and build a revision, and stop there.",
                    .examples = {{"selfbuild build", "the commit that HEAD names"},
-                                {"selfbuild build --patch fix.patch", "HEAD with a patch on top"}},
-                   .changes = "a stage in the cache; no version, no history, nothing that runs",
+                                {"selfbuild build --patch fix.patch", "HEAD with a patch on top"},
+                                {"selfbuild build --timings --trace build.json",
+                                 "and where the time went; open the file in https://ui.perfetto.dev"}},
+                   .changes = "a stage in the cache, and FILE; no version, no history, nothing that runs",
                    .exits = {kDone, kRefused, kUsage, kUnavailable}},
                   [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
@@ -81,6 +103,11 @@ void add_build(Program& program) {
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  command.add_flag("--timings", options->timings, "Add where the time went, and the slowest edges that ran");
+  command
+      .add_option("--trace", options->trace,
+                  "Write what ran when, for Perfetto and chrome://tracing, after a build that went well")
+      ->type_name("FILE");
   program.add_json_option(command);
 }
 
