@@ -94,6 +94,7 @@ class CachedBuild {
     report_.edges_cached = taken.hits;
     report_.saved = milliseconds(taken.saved_ms);
     report_.timeline.add_phase("decide and place", start);
+    if (request_.list_edges) report_.hits = outputs.hits();
     replay(taken.printed);
 
     const NinjaLog log(request_);

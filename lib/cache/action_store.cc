@@ -18,7 +18,8 @@ namespace {
 constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions},
-                                             {.number = 2, .sql = schema::k002_last_run}};
+                                             {.number = 2, .sql = schema::k002_last_run},
+                                             {.number = 3, .sql = schema::k003_wrong}};
 
 // The outputs of a result as one blob: for each its kind, flags, digest, size, path and link text.
 std::string to_blob(const std::vector<Output>& outputs) {
@@ -51,6 +52,13 @@ std::optional<std::vector<Output>> outputs_from(std::string_view blob) {
   }
   if (!reader.ok()) return std::nullopt;
   return outputs;
+}
+
+// Of their bytes; where they lie, and how they are shared, is the same for all of one key.
+Key key_of_outputs(const std::vector<Output>& outputs) {
+  KeyBuilder key;
+  for (const Output& output : outputs) key.add(output.id.digest).add(output.id.size).add(output.link);
+  return key.finish();
 }
 
 // Numbers as the processor has them; the store never leaves its machine.
@@ -203,6 +211,10 @@ Result<std::optional<ActionResult>> ActionStore::result(const Key& key, std::int
 
 Status ActionStore::record(const Key& action, std::optional<ListId> list, const Key& key, std::int64_t owner,
                            const ActionResult& result, std::int64_t now_ms) {
+  SB_TRY(sqlite::Statement * wrong, statement("SELECT 1 FROM wrong WHERE key=? AND outputs=?"));
+  SB_TRY(const bool is_wrong,
+         wrong->bind_blob(1, key.bytes()).bind_blob(2, key_of_outputs(result.outputs).bytes()).step());
+  if (is_wrong) return wrong->run();
   SB_TRY(sqlite::Statement * shown,
          statement("INSERT OR REPLACE INTO shown(action, list, seen_ms) VALUES(?,?,?)"));
   if (list) SB_CHECK(shown->bind_blob(1, action.bytes()).bind(2, *list).bind(3, now_ms).run());
@@ -279,6 +291,12 @@ Status ActionStore::forget(const Key& key) {
   SB_CHECK(drop->bind_blob(1, key.bytes()).run());
   SB_TRY(sqlite::Statement * drop_run, statement("DELETE FROM last_run WHERE result=?"));
   return drop_run->bind_blob(1, key.bytes()).run();
+}
+
+Status ActionStore::reject(const Key& key, const std::vector<Output>& outputs) {
+  SB_TRY(sqlite::Statement * add, statement("INSERT OR REPLACE INTO wrong(key, outputs) VALUES(?,?)"));
+  SB_CHECK(add->bind_blob(1, key.bytes()).bind_blob(2, key_of_outputs(outputs).bytes()).run());
+  return forget(key);
 }
 
 Result<std::optional<Content>> ActionStore::content(const FileState& state) {

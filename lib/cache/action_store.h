@@ -120,6 +120,8 @@ class ActionStore {
   [[nodiscard]] Result<std::optional<LastRun>> last_run_that_made(const std::string& output);
   [[nodiscard]] Status touch(std::span<const Key> keys, std::int64_t now_ms);
   [[nodiscard]] Status forget(const Key& key);
+  // It is wrong, and dropped: record() leaves out the same outputs from now on, whoever offers them.
+  [[nodiscard]] Status reject(const Key& key, const std::vector<Output>& outputs);
 
   [[nodiscard]] Result<std::optional<Content>> content(const FileState& state);
   [[nodiscard]] Status remember(const FileState& state, const Content& content);

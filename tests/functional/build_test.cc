@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "cache/action_store.h"
 #include "support/files.h"
 #include "support/installation.h"
+#include "support/result_matchers.h"
 
 namespace sb {
 namespace {
@@ -69,6 +71,48 @@ TEST_F(Build, of_another_text_is_explained_by_its_name) {
   host_.commit("tiny: second");
   EXPECT_THAT(host_.selfbuild({"cache", "why-miss"}).out,
               HasSubstr("tiny.sh has other contents than in the last run"));
+}
+
+TEST_F(Build, verifies_what_came_from_the_cache) {
+  const Finished nothing = host_.selfbuild({"build", "--verify"});
+  EXPECT_EQ(nothing.code, 0) << nothing.all();
+  EXPECT_THAT(nothing.out, HasSubstr("nothing came from the cache, so nothing was verified"));
+  const Finished good = host_.selfbuild({"build", "--verify", "--verify-seed", "12"});
+  EXPECT_EQ(good.code, 0) << good.all();
+  EXPECT_THAT(good.out,
+              HasSubstr("verified 1 of 1 edges from the cache (seed 12): a build makes the same bytes"));
+  const Json value = json({"build", "--verify=50"});
+  EXPECT_EQ(value["verified"]["percent"], 50);
+  EXPECT_EQ(value["verified"]["hits"], 1);
+  EXPECT_EQ(value["verified"]["checked"], 1);
+  EXPECT_EQ(value["verified"]["wrong"], Json::array());
+  EXPECT_EQ(json({"build"})["verified"], Json());
+  EXPECT_EQ(host_.selfbuild({"build", "--verify=0"}).code, 2);
+}
+
+TEST_F(Build, fails_when_a_verified_result_is_wrong_and_the_next_one_is_right) {
+  (void)json({"build"});
+  host_.edit("tiny.sh", "edition 1", "edition 2");
+  host_.commit("tiny: second");
+  (void)json({"build"});
+  {
+    // What the second edition makes, under the name of the first one.
+    ASSERT_OK(cache::ActionStore store, cache::ActionStore::open(host_.home().build_cache() / "actions.db"));
+    ASSERT_OK(std::vector<cache::ResultRow> rows, store.results());
+    std::erase_if(rows, [](const auto& row) { return !row.outputs.at(0).path.ends_with("bin/tiny"); });
+    ASSERT_EQ(rows.size(), 2U);
+    for (const cache::ResultRow& row : rows) {
+      const auto& other = row.key == rows[0].key ? rows[1] : rows[0];
+      ASSERT_GOOD(store.record({}, std::nullopt, row.key, 0, {.outputs = other.outputs, .printed = {}}, 1));
+    }
+  }
+  const Finished wrong = host_.selfbuild({"build", "--verify=100"});
+  EXPECT_EQ(wrong.code, 1) << wrong.all();
+  EXPECT_THAT(wrong.out, HasSubstr("1 wrong\n  wrong             bin/tiny\n"));
+  EXPECT_THAT(wrong.err, HasSubstr("\nnext:\n  selfbuild build\n"));
+  const Json right = json({"build"});
+  EXPECT_EQ(right["edges_run"], 1);
+  EXPECT_THAT(tests::read(std::filesystem::path(right["build"]) / "bin/tiny"), HasSubstr("edition 2"));
 }
 
 }  // namespace
