@@ -26,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kWhole = 100;  // percent
+constexpr std::size_t kLongestCommand = 256 << 10;
 
 // In build order.
 std::vector<std::size_t> choose(std::size_t hits, const Sample& sample) {
@@ -102,12 +103,19 @@ class Verification {
 
   // Ninja runs the edges whose outputs are missing, and what lies between them.
   Result<States> build_again(ToolRunner& tools, const std::vector<std::size_t>& chosen) {
-    copy_.targets.clear();
     for (const std::size_t hit : chosen) {
       for (const cache::Output& output : hits_[hit].outputs) SB_CHECK(remove(output));
-      copy_.targets.push_back(hits_[hit].output);
     }
-    SB_CHECK(doing("building once more what came from the cache", run_ninja(copy_, tools, progress_)));
+    copy_.targets.clear();
+    std::size_t bytes = 0;
+    for (const std::size_t hit : chosen) {
+      bytes += hits_[hit].output.size();
+      copy_.targets.push_back(hits_[hit].output);
+      if (bytes < kLongestCommand && hit != chosen.back()) continue;
+      SB_CHECK(doing("building once more what came from the cache", run_ninja(copy_, tools, progress_)));
+      copy_.targets.clear();
+      bytes = 0;
+    }
     States states;
     for (const std::size_t hit : chosen) {
       for (const cache::Output& output : hits_[hit].outputs) {
