@@ -39,7 +39,8 @@ void Timeline::add_edges(Clock::time_point start, const ninja::BuildLog& before,
     const auto known = before.entries.find(output);
     if (known != before.entries.end() && known->second == entry) continue;
     std::string& name = ran[{entry.start_ms, entry.end_ms, entry.command_hash}];
-    if (name.empty() || output < name) name = output;
+    // The shortest: CMake has an absolute name of each output, too.
+    if (name.empty() || std::tuple(output.size(), output) < std::tuple(name.size(), name)) name = output;
   }
   const auto begin = duration_cast<milliseconds>(since_begin(start));
   edges_.reserve(edges_.size() + ran.size());

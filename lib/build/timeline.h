@@ -17,7 +17,7 @@ struct Phase {
 };
 
 struct RanEdge {
-  std::string output;  // one of them, as build.ninja writes it
+  std::string output;  // the shortest one, as build.ninja writes it
   std::chrono::milliseconds start{0};
   std::chrono::milliseconds end{0};
 };
