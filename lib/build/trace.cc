@@ -35,14 +35,15 @@ void add_phases(const BuildReport& report, Json& events) {
   for (const Phase& phase : report.timeline.phases()) {
     events.push_back(piece_of_work(phase.name, "phase", kPhaseLane, phase.start, phase.took));
     if (phase.name != "decide and place") continue;
-    events.push_back({{"ph", "i"},
-                      {"s", "t"},
-                      {"name", fmt::format("{} edges from the cache", report.edges_cached)},
-                      {"cat", "cache"},
-                      {"pid", kProcess},
-                      {"tid", kPhaseLane},
-                      {"ts", (phase.start + phase.took).count()},
-                      {"args", {{"edges", report.edges_cached}, {"saved_ms", report.saved.count()}}}});
+    events.push_back(
+        {{"ph", "i"},
+         {"s", "t"},
+         {"name", fmt::format("{} of {} edges from the cache", report.edges_cached, report.edges_total)},
+         {"cat", "cache"},
+         {"pid", kProcess},
+         {"tid", kPhaseLane},
+         {"ts", (phase.start + phase.took).count()},
+         {"args", {{"edges", report.edges_cached}, {"saved_ms", report.saved.count()}}}});
   }
 }
 

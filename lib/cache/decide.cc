@@ -42,6 +42,10 @@ class Decider {
     return {};
   }
 
+  [[nodiscard]] std::string made_by_this_build(FileTable::Number file) const {
+    return fmt::format("{} is made by this build", state_.request.places.shown(state_.files.path(file)));
+  }
+
   // The newest list's reason counts.
   static void set_general_reason(PlannedEdge& edge, std::string_view why) {
     if (!edge.why.empty()) return;
@@ -54,7 +58,7 @@ class Decider {
     const PlannedEdge* maker = state_.made_by(input);
     if (maker == nullptr || state_.is_there(*maker, edge)) return false;
     edge.verdict = Verdict::waits;
-    edge.why = fmt::format("{} is made by this build", state_.files.path(input));
+    edge.why = made_by_this_build(input);
     return true;
   }
 
@@ -67,7 +71,7 @@ class Decider {
       SB_TRY(const FileTable::Number number, number_of(id));
       if (const PlannedEdge* maker = state_.made_by(number);
           maker != nullptr && !state_.is_there(*maker, edge)) {
-        if (edge.why.empty()) edge.why = fmt::format("{} is made by this build", state_.files.path(number));
+        if (edge.why.empty()) edge.why = made_by_this_build(number);
         return {};
       }
       SB_TRY(const FileTable::Known* known, state_.files.known(number));

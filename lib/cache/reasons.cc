@@ -71,16 +71,8 @@ class Reasons {
   }
 
  private:
-  // As build.ninja or the project names it.
-  [[nodiscard]] std::string shown(const std::string& path) const {
-    for (const std::string* folder : {&state_.request.places.build, &state_.request.places.source}) {
-      if (is_below(path, *folder)) return path.substr(folder->size() + 1);
-    }
-    return path;
-  }
-
   [[nodiscard]] std::string listed(std::vector<std::string> paths) const {
-    for (std::string& path : paths) path = shown(path);
+    for (std::string& path : paths) path = state_.request.places.shown(path);
     return names_in_text(paths);
   }
 

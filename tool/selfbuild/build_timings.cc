@@ -21,11 +21,7 @@ std::string build_timings(const build::BuildReport& report) {
   for (const build::Phase& phase : report.timeline.phases())
     text += fmt::format("  {:>11}  {}\n", human_duration(rounded(phase.took)), phase.name);
   const std::vector<build::RanEdge> slowest = report.timeline.slowest(kMostEdges);
-  if (!slowest.empty()) {
-    const std::size_t ran = report.timeline.edges().size();
-    text += ran == slowest.size() ? std::string("the edges that ran, the slowest first:\n")
-                                  : fmt::format("the slowest of the {} edges that ran:\n", ran);
-  }
+  if (!slowest.empty()) text += "the slowest that ninja ran:\n";
   for (const build::RanEdge& edge : slowest)
     text += fmt::format("  {:>11}  {}\n", human_duration(edge.end - edge.start), edge.output);
   text += fmt::format("saved by the cache:\n  {:>11}  {} of {} edges\n", human_duration(report.saved),

@@ -39,6 +39,7 @@ BuildReport report_of_three() {
   report.timeline.add_phase("decide and place", start);
   report.timeline.add_phase("ninja", start);
   report.timeline.add_edges(start, before, log);
+  report.edges_total = 4;
   report.edges_cached = 1;
   report.saved = std::chrono::milliseconds(9000);
   return report;
@@ -112,7 +113,7 @@ TEST(Trace, counts_what_came_from_the_cache_and_shows_it_as_no_work) {
   const std::string trace = trace_of(report_of_three());
   const std::vector<Json> instants = events_of(trace, "i");
   ASSERT_EQ(instants.size(), 1U);
-  EXPECT_EQ(instants[0]["name"], "1 edges from the cache");
+  EXPECT_EQ(instants[0]["name"], "1 of 4 edges from the cache");
   EXPECT_EQ(instants[0]["args"]["saved_ms"], 9000);
   EXPECT_EQ(find(events_of(trace, "X"), "hit.o"), nullptr);
 }
@@ -188,7 +189,7 @@ TEST(Trace, of_a_real_build_shows_what_ninja_ran_and_then_what_it_did_not_have_t
   EXPECT_EQ(second.edges_cached, 1);
   const std::string trace = trace_of(second);
   EXPECT_EQ(find(events_of(trace, "X"), "out.txt"), nullptr);
-  EXPECT_NE(find(events_of(trace, "i"), "1 edges from the cache"), nullptr) << trace;
+  EXPECT_NE(find(events_of(trace, "i"), "1 of 1 edges from the cache"), nullptr) << trace;
 
   request.list_edges = false;
   tests::write(request.source / "in.txt", "other\n");
