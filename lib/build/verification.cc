@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <random>
 #include <set>
 
@@ -30,8 +29,9 @@ constexpr std::size_t kLongestCommand = 256 << 10;
 
 // In build order.
 std::vector<std::size_t> choose(std::size_t hits, const Sample& sample) {
-  std::vector<std::size_t> all(hits);
-  std::iota(all.begin(), all.end(), std::size_t{0});
+  std::vector<std::size_t> all;
+  all.reserve(hits);
+  for (std::size_t hit = 0; hit < hits; ++hit) all.push_back(hit);
   const auto share = static_cast<std::size_t>(std::clamp(sample.percent, 1, kWhole));
   const std::size_t wanted = (hits * share + kWhole - 1) / kWhole;
   std::vector<std::size_t> chosen;
@@ -51,8 +51,8 @@ std::string text_of_link(const std::string& target) {
 
 class Verification {
  public:
-  Verification(const BuildRequest& request, const BuildReport& report, const ProgressSink& progress)
-      : hits_(report.hits), copy_(request), progress_(progress) {
+  Verification(BuildRequest request, const BuildReport& report, const ProgressSink& progress)
+      : hits_(report.hits), copy_(std::move(request)), progress_(progress) {
     verified_.hits = static_cast<int>(hits_.size());
     copy_.list_edges = false;
   }

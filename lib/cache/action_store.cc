@@ -70,7 +70,7 @@ std::string to_blob(std::span<const Number> numbers) {
 }
 
 template <typename Number>
-std::vector<Number> numbers_from(std::string_view blob) {
+std::vector<Number> numbers_from(const std::string& blob) {
   std::vector<Number> numbers(blob.size() / sizeof(Number));
   if (!numbers.empty()) std::memcpy(numbers.data(), blob.data(), numbers.size() * sizeof(Number));
   return numbers;

@@ -9,6 +9,7 @@ namespace sb::cache {
 std::vector<Hit> BuildCache::hits() {
   State& state = *state_;
   std::vector<Hit> hits;
+  hits.reserve(state.edges.size());
   std::unordered_map<const PlannedEdge*, std::size_t> numbers;
   for (const PlannedEdge& edge : state.edges) {
     const auto outputs = state.manifest.edge(edge.id).explicit_outputs;

@@ -108,7 +108,10 @@ class Reasons {
   }
 
   struct Differences {
-    std::vector<FileTable::Number> changed, gone, fresh, around;
+    std::vector<FileTable::Number> changed;
+    std::vector<FileTable::Number> gone;
+    std::vector<FileTable::Number> fresh;
+    std::vector<FileTable::Number> around;  // the same, and something else about it is not
     void add(const Sight& then, const Sight& now, FileTable::Number file) {
       if (then == now) return;
       std::vector<FileTable::Number>& kind = then.content == now.content ? around
@@ -142,6 +145,7 @@ class Reasons {
     std::vector<std::string> asking;
     std::vector<std::string> named;
     std::vector<std::string> others;
+    named.reserve(files.size());
     for (const FileTable::Number file : files) {
       SB_TRY(const Traits* traits, state_.files.traits(file));
       if (!traits->asked.empty() || traits->asks_computed) {
