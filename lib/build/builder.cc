@@ -31,13 +31,18 @@ bool is_of_the_cache(ErrorKind kind) {
 // By the times of files alone, in a folder that an earlier build may have filled.
 Result<BuildReport> plain_build(const BuildRequest& request, ToolRunner& tools,
                                 const ProgressSink& progress) {
-  SB_TRY(Configured configured, configure(request, tools, progress));
-
-  const auto start = std::chrono::steady_clock::now();
-  SB_TRY(NinjaRun run, run_ninja(request, tools, progress));
   BuildReport report;
+  auto start = std::chrono::steady_clock::now();
+  SB_TRY(Configured configured, configure(request, tools, progress));
+  report.timeline.add_phase("configure", start);
+
+  const NinjaLog log(request);
+  start = std::chrono::steady_clock::now();
+  SB_TRY(NinjaRun run, run_ninja(request, tools, progress));
   report.ninja_time =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  report.timeline.add_phase("ninja", start);
+  log.add_edges(start, report.timeline);
   if (run.ran_cmake) {
     SB_TRY(configured.configuration, record_configuration(request));
     if (!configured.ran) configured.reason = "Ninja found build.ninja out of date";

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "build/timeline.h"
+#include "cache/build_cache.h"
 #include "cache/remote_settings.h"
 #include "sandbox/envelope.h"
 #include "sandbox/view.h"
@@ -38,6 +40,9 @@ struct BuildRequest {
   std::int64_t cache_owner = 0;  // the cycle that builds an untrusted change: nobody else gets its results
   cache::RemoteSettings
       remote;  // what other machines built; its secret is read by us, and no command sees it
+
+  bool list_edges = false;  // the report lists the edges that ran (which costs two looks into Ninja's log),
+                            // and the hits
 };
 
 // The view for a stage whose source and build lie in `folder`: the same path in every stage, on every
@@ -75,10 +80,12 @@ struct BuildReport {
   std::chrono::milliseconds cache_time{0};  // finding, placing and keeping outputs
   std::chrono::milliseconds keep_time{0};   // of that: keeping
   std::chrono::milliseconds ninja_time{0};
-  std::chrono::milliseconds cache_lock_wait{
-      0};                // the longest for the cache's index, while others wrote to it
-  std::string compiler;  // "GNU 12.2.0"
-  std::string options;   // JSON object: build type, flags, preset and options as given
+  // The longest for the cache's index, while others wrote to it.
+  std::chrono::milliseconds cache_lock_wait{0};
+  Timeline timeline;  // its edges only when they were asked for, and of a Ninja whose log we can read
+  std::vector<cache::Hit> hits;  // when they were asked for
+  std::string compiler;          // "GNU 12.2.0"
+  std::string options;           // JSON object: build type, flags, preset and options as given
   std::vector<Diagnostic> warnings;
   sandbox::Grant grant;
 };

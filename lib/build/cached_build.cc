@@ -93,17 +93,23 @@ class CachedBuild {
     report_.edges_total = taken.edges;
     report_.edges_cached = taken.hits;
     report_.saved = milliseconds(taken.saved_ms);
+    report_.timeline.add_phase("decide and place", start);
+    if (request_.list_edges) report_.hits = outputs.hits();
     replay(taken.printed);
 
+    const NinjaLog log(request_);
     start = steady_clock::now();
     last_.start_removing();
     const Result<NinjaRun> ninja = this->ninja(taken.hits == taken.edges);
     report_.ninja_time = since(start);
+    report_.timeline.add_phase("ninja", start);
+    log.add_edges(start, report_.timeline);
     start = steady_clock::now();
     // Also of a build that failed: what went well need not run again.
     keep(outputs, ninja ? &*ninja : nullptr);
     if (remote_) add_note(remote_->use().note);
     report_.keep_time = since(start);
+    report_.timeline.add_phase("keep", start);
     report_.cache_time += report_.keep_time;
     if (!ninja) return fail(ninja.error());
     report_.edges_run = ninja->edges_run;
@@ -116,9 +122,12 @@ class CachedBuild {
  private:
   // An empty folder, configured: whatever an earlier build left there cannot matter.
   Status begin() {
+    const auto start = steady_clock::now();
     SB_CHECK(last_.put_aside(request_.build));
     SB_CHECK(os::make_folders(request_.build));
-    return configure();
+    SB_CHECK(configure());
+    report_.timeline.add_phase("configure", start);
+    return {};
   }
 
   static milliseconds since(steady_clock::time_point start) {

@@ -93,6 +93,17 @@ Result<std::optional<NinjaRun>> find_up_to_date(const BuildRequest& request, Too
   return run;
 }
 
+NinjaLog::NinjaLog(const BuildRequest& request) : request_(request) {
+  if (!request.list_edges) return;
+  if (Result<ninja::BuildLog> log = ninja::load_build_log(request.build)) before_ = *std::move(log);
+}
+
+void NinjaLog::add_edges(Timeline::Clock::time_point start, Timeline& timeline) const {
+  if (!before_) return;
+  if (const Result<ninja::BuildLog> after = ninja::load_build_log(request_.build))
+    timeline.add_edges(start, *before_, *after);
+}
+
 Result<int> count_edges(const BuildRequest& request, ToolRunner& tools) {
   std::vector<std::string> argv = {"ninja", "-C", tools.seen(request.build).string(), "-t", "commands"};
   append_targets(argv, request);

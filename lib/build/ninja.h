@@ -10,7 +10,9 @@
 
 #include "base/result.h"
 #include "build/builder.h"
+#include "build/timeline.h"
 #include "build/tool_runner.h"
+#include "ninja/build_log.h"
 
 namespace sb::build {
 
@@ -38,6 +40,18 @@ struct NinjaRun {
 // Ninja's own word that every target is up to date; it runs nothing for that. Nothing: it would run
 // something.
 [[nodiscard]] Result<std::optional<NinjaRun>> find_up_to_date(const BuildRequest& request, ToolRunner& tools);
+
+// What Ninja ran, by its log: as it is when this is made, and as it is afterwards. Where the request does not
+// ask for it, and where the log cannot be read, no edge is found.
+class NinjaLog {
+ public:
+  explicit NinjaLog(const BuildRequest& request);
+  void add_edges(Timeline::Clock::time_point start, Timeline& timeline) const;
+
+ private:
+  const BuildRequest& request_;
+  std::optional<ninja::BuildLog> before_;
+};
 
 // How many commands a build of the requested targets has in all. Loads build.ninja once more (9 ms with 480
 // edges), which is why the caller keeps the number with the configuration.

@@ -22,7 +22,9 @@ constexpr std::chrono::milliseconds kTurn{20};
 constexpr std::chrono::milliseconds kPause{3};  // who waits looks every millisecond
 constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
-constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions}};
+constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions},
+                                             {.number = 2, .sql = schema::k002_last_run},
+                                             {.number = 3, .sql = schema::k003_wrong}};
 
 // The outputs of a result as one blob: for each its kind, flags, digest, size, path and link text.
 std::string to_blob(const std::vector<Output>& outputs) {
@@ -57,10 +59,26 @@ std::optional<std::vector<Output>> outputs_from(std::string_view blob) {
   return outputs;
 }
 
-std::string to_blob(std::span<const ActionStore::PathId> paths) {
-  std::string blob(paths.size() * sizeof(ActionStore::PathId), '\0');
-  if (!paths.empty()) std::memcpy(blob.data(), paths.data(), blob.size());
+// Of their bytes; where they lie, and how they are shared, is the same for all of one key.
+Key key_of_outputs(const std::vector<Output>& outputs) {
+  KeyBuilder key;
+  for (const Output& output : outputs) key.add(output.id.digest).add(output.id.size).add(output.link);
+  return key.finish();
+}
+
+// Numbers as the processor has them; the store never leaves its machine.
+template <typename Number>
+std::string to_blob(std::span<const Number> numbers) {
+  std::string blob(numbers.size_bytes(), '\0');
+  if (!numbers.empty()) std::memcpy(blob.data(), numbers.data(), blob.size());
   return blob;
+}
+
+template <typename Number>
+std::vector<Number> numbers_from(const std::string& blob) {
+  std::vector<Number> numbers(blob.size() / sizeof(Number));
+  if (!numbers.empty()) std::memcpy(numbers.data(), blob.data(), numbers.size() * sizeof(Number));
+  return numbers;
 }
 
 }  // namespace
@@ -180,9 +198,7 @@ Result<std::vector<ActionStore::PathId>> ActionStore::list(ListId id) {
   if (!there) return fail(ErrorKind::corrupt, fmt::format("the cache has no input list {}", id));
   const std::string blob = find->text(0);
   SB_CHECK(find->run());
-  std::vector<PathId> paths(blob.size() / sizeof(PathId));
-  if (!paths.empty()) std::memcpy(paths.data(), blob.data(), paths.size() * sizeof(PathId));
-  return paths;
+  return numbers_from<PathId>(blob);
 }
 
 Result<std::vector<ActionStore::ListId>> ActionStore::lists_of(const Key& action) {
@@ -213,6 +229,10 @@ Result<std::optional<ActionResult>> ActionStore::result(const Key& key, std::int
 
 Status ActionStore::record(const Key& action, std::optional<ListId> list, const Key& key, std::int64_t owner,
                            const ActionResult& result, std::int64_t now_ms) {
+  SB_TRY(sqlite::Statement * wrong, statement("SELECT 1 FROM wrong WHERE key=? AND outputs=?"));
+  SB_TRY(const bool is_wrong,
+         wrong->bind_blob(1, key.bytes()).bind_blob(2, key_of_outputs(result.outputs).bytes()).step());
+  if (is_wrong) return wrong->run();
   SB_TRY(sqlite::Statement * shown,
          statement("INSERT OR REPLACE INTO shown(action, list, seen_ms) VALUES(?,?,?)"));
   if (list) SB_CHECK(shown->bind_blob(1, action.bytes()).bind(2, *list).bind(3, now_ms).run());
@@ -229,6 +249,53 @@ Status ActionStore::record(const Key& action, std::optional<ListId> list, const 
   return give_way();
 }
 
+Status ActionStore::note_run(const LastRun& run, std::int64_t now_ms) {
+  SB_TRY(const PathId output, path_id(run.output));
+  SB_TRY(sqlite::Statement * add,
+         statement("INSERT OR REPLACE INTO last_run(action, list, ran_ms, result, output, parts, inputs, "
+                   "sights) VALUES(?,?,?,?,?,?,?,?)"));
+  return add->bind_blob(1, run.action.bytes())
+      .bind(2, run.list)
+      .bind(3, now_ms)
+      .bind_blob(4, run.result.bytes())
+      .bind(5, static_cast<std::int64_t>(output))
+      .bind_blob(6, to_blob(std::span(run.parts)))
+      .bind_blob(7, to_blob(std::span(run.inputs)))
+      .bind_blob(8, to_blob(std::span(run.sights)))
+      .run();
+}
+
+Result<std::optional<LastRun>> ActionStore::last_run(const Key& action) {
+  SB_TRY(sqlite::Statement * find,
+         statement("SELECT action, list, result, output, parts, inputs, sights FROM last_run WHERE action=? "
+                   "ORDER BY ran_ms DESC, rowid DESC LIMIT 1"));
+  return read_run(find->bind_blob(1, action.bytes()));
+}
+
+Result<std::optional<LastRun>> ActionStore::last_run_that_made(const std::string& output) {
+  SB_TRY(
+      sqlite::Statement * find,
+      statement("SELECT action, list, result, output, parts, inputs, sights FROM last_run "
+                "WHERE output=(SELECT id FROM path WHERE text=?) ORDER BY ran_ms DESC, rowid DESC LIMIT 1"));
+  return read_run(find->bind(1, output));
+}
+
+Result<std::optional<LastRun>> ActionStore::read_run(sqlite::Statement& find) {
+  SB_TRY(const bool there, find.step());
+  if (!there) return std::nullopt;
+  LastRun run{.action = Key::from_bytes(find.text(0)),
+              .list = find.integer(1),
+              .result = Key::from_bytes(find.text(2)),
+              .output = {},
+              .parts = numbers_from<std::uint64_t>(find.text(4)),
+              .inputs = numbers_from<PathId>(find.text(5)),
+              .sights = numbers_from<Sight>(find.text(6))};
+  const auto output = static_cast<PathId>(find.integer(3));
+  SB_CHECK(find.run());
+  SB_TRY(run.output, path(output));
+  return run;
+}
+
 Status ActionStore::touch(std::span<const Key> keys, std::int64_t now_ms) {
   // Once a day is enough to know what is used; a no-op build then writes nothing.
   constexpr std::int64_t kDayMs = 86'400'000;
@@ -242,7 +309,15 @@ Status ActionStore::touch(std::span<const Key> keys, std::int64_t now_ms) {
 
 Status ActionStore::forget(const Key& key) {
   SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE key=?"));
-  return drop->bind_blob(1, key.bytes()).run();
+  SB_CHECK(drop->bind_blob(1, key.bytes()).run());
+  SB_TRY(sqlite::Statement * drop_run, statement("DELETE FROM last_run WHERE result=?"));
+  return drop_run->bind_blob(1, key.bytes()).run();
+}
+
+Status ActionStore::reject(const Key& key, const std::vector<Output>& outputs) {
+  SB_TRY(sqlite::Statement * add, statement("INSERT OR REPLACE INTO wrong(key, outputs) VALUES(?,?)"));
+  SB_CHECK(add->bind_blob(1, key.bytes()).bind_blob(2, key_of_outputs(outputs).bytes()).run());
+  return forget(key);
 }
 
 Result<std::optional<Content>> ActionStore::content(const FileState& state) {
@@ -341,10 +416,12 @@ Result<std::vector<ResultRow>> ActionStore::results() {
 
 Status ActionStore::drop(std::span<const ResultRow> rows) {
   SB_TRY(sqlite::Statement * drop, statement("DELETE FROM result WHERE key=? AND owner=?"));
+  SB_TRY(sqlite::Statement * drop_run, statement("DELETE FROM last_run WHERE result=?"));
   SB_CHECK(begin_writing());
   const Status dropped = [&]() -> Status {
     for (const ResultRow& row : rows) {
       SB_CHECK(drop->bind_blob(1, row.key.bytes()).bind(2, row.owner).run());
+      SB_CHECK(drop_run->bind_blob(1, row.key.bytes()).run());
       SB_CHECK(give_way());
     }
     return {};

@@ -41,6 +41,25 @@ struct ActionResult {
   std::int64_t took_ms = 0;
 };
 
+// What a run saw of one input, as short as tells one from another: not to decide by, only to explain.
+struct Sight {
+  std::uint32_t content = 0;
+  std::uint32_t around = 0;  // what would have been found in its place
+  friend bool operator==(const Sight&, const Sight&) = default;
+};
+static_assert(sizeof(Sight) == 8);
+
+// The newest run of an action that was kept.
+struct LastRun {
+  Key action;
+  std::int64_t list = 0;  // as shown; 0: it reports no inputs
+  Key result;
+  std::string output;                   // the first one, as the run saw it
+  std::vector<std::uint64_t> parts;     // of the action; reasons.cc says which
+  std::vector<std::uint32_t> inputs{};  // paths that were known before it ran
+  std::vector<Sight> sights{};          // as EdgeKeys::sights gives them
+};
+
 // What is known of a file's content, and of what it asks the preprocessor.
 struct Content {
   Key digest;
@@ -105,8 +124,14 @@ class ActionStore {
   [[nodiscard]] Result<std::optional<ActionResult>> result(const Key& key, std::int64_t owner);
   [[nodiscard]] Status record(const Key& action, std::optional<ListId> list, const Key& key,
                               std::int64_t owner, const ActionResult& result, std::int64_t now_ms);
+  // For explanations; no build asks for it. A run goes with its result.
+  [[nodiscard]] Status note_run(const LastRun& run, std::int64_t now_ms);  // only while writing
+  [[nodiscard]] Result<std::optional<LastRun>> last_run(const Key& action);
+  [[nodiscard]] Result<std::optional<LastRun>> last_run_that_made(const std::string& output);
   [[nodiscard]] Status touch(std::span<const Key> keys, std::int64_t now_ms);
   [[nodiscard]] Status forget(const Key& key);
+  // It is wrong, and dropped: record() leaves out the same outputs from now on, whoever offers them.
+  [[nodiscard]] Status reject(const Key& key, const std::vector<Output>& outputs);
 
   [[nodiscard]] Result<std::optional<Content>> content(const FileState& state);
   [[nodiscard]] Status remember(const FileState& state, const Content& content);
@@ -133,6 +158,7 @@ class ActionStore {
   Result<sqlite::Statement*> statement(const char* sql);
   [[nodiscard]] Result<std::vector<Key>> keys_of(std::int64_t owner);
   [[nodiscard]] Status give_way();  // after each row that makes sense by itself
+  [[nodiscard]] Result<std::optional<LastRun>> read_run(sqlite::Statement& find);
 
   sqlite::Database database_;
   std::optional<std::chrono::steady_clock::time_point> writing_since_;

@@ -42,6 +42,14 @@ struct EdgeVerdict {
   std::string why;  // of all but a hit
 };
 
+// A hit, for who wants to check it.
+struct Hit {
+  std::string output;  // the first one, as the manifest writes it
+  Key key;
+  std::vector<Output> outputs;
+  std::vector<std::size_t> makers;  // among the hits: those whose outputs it reads
+};
+
 struct Taken {
   int edges = 0;  // that the targets need, phony ones not counted
   int hits = 0;
@@ -74,6 +82,8 @@ class BuildCache {
 
   // In build order, after look() or take(); keep() adds why a result was not kept.
   [[nodiscard]] const std::vector<EdgeVerdict>& verdicts() const;
+  // After take(), in build order. What a hit reads is a hit, or no edge makes it.
+  [[nodiscard]] std::vector<Hit> hits();
 
  private:
   explicit BuildCache(std::unique_ptr<State> state);

@@ -42,6 +42,8 @@ class Decider {
 
   Status decide(PlannedEdge& edge) {
     edge.verdict = Verdict::miss;
+    edge.why.clear();
+    edge.can_say_more = false;
     edge.newest_input_ns = 0;
     for (const FileTable::Number input : edge.facts.inputs) {
       if (waits_for(edge, input)) return {};
@@ -49,7 +51,7 @@ class Decider {
       edge.newest_input_ns = std::max(edge.newest_input_ns, known->mtime_ns);
     }
     if (!edge.facts.discovers) return look_up(edge, {});
-    edge.why = edge.lists.empty() ? "this command never ran with these tools and file names" : "";
+    if (edge.lists.empty()) set_general_reason(edge, "this command never ran with these tools and file names");
     for (const ActionStore::ListId list : edge.lists) {
       if (list != edge.lists.front()) {
         SB_TRY(edge.discovered, state_.store.list(list));
@@ -60,12 +62,23 @@ class Decider {
     return {};
   }
 
+  [[nodiscard]] std::string made_by_this_build(FileTable::Number file) const {
+    return fmt::format("{} is made by this build", state_.request.places.shown(state_.files.path(file)));
+  }
+
+  // The newest list's reason counts.
+  static void set_general_reason(PlannedEdge& edge, std::string_view why) {
+    if (!edge.why.empty()) return;
+    edge.why = why;
+    edge.can_say_more = true;
+  }
+
   // An input that is yet to be made has no content to compare.
   bool waits_for(PlannedEdge& edge, FileTable::Number input) {
     const PlannedEdge* maker = state_.made_by(input);
     if (maker == nullptr || state_.is_there(*maker, edge)) return false;
     edge.verdict = Verdict::waits;
-    edge.why = fmt::format("{} is made by this build", state_.files.path(input));
+    edge.why = made_by_this_build(input);
     return true;
   }
 
@@ -76,7 +89,7 @@ class Decider {
       SB_TRY(const FileTable::Number number, number_of(id));
       if (const PlannedEdge* maker = state_.made_by(number);
           maker != nullptr && !state_.is_there(*maker, edge)) {
-        edge.why = fmt::format("{} is made by this build", state_.files.path(number));
+        if (edge.why.empty()) edge.why = made_by_this_build(number);
         return {};
       }
       SB_TRY(const FileTable::Known* known, state_.files.known(number));
@@ -106,7 +119,7 @@ class Decider {
     }
     SB_TRY(std::optional<ActionResult> result, state_.store.result(named.key, state_.request.owner));
     if (!result) {
-      edge.why = "an input has other contents than in any run before";
+      set_general_reason(edge, "an input has other contents than in any run before");
       return {};
     }
     edge.object_ns.clear();
@@ -115,6 +128,7 @@ class Decider {
       const auto object = has_bytes ? state_.pool.find(output.id) : std::nullopt;
       if (has_bytes && !object && !state_.arriving.contains(output.id)) {
         edge.why = fmt::format("the stored bytes of {} are gone", output.path);
+        edge.can_say_more = false;
         return {};
       }
       edge.object_ns.push_back(

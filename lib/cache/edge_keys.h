@@ -64,6 +64,15 @@ class EdgeKeys {
   [[nodiscard]] Result<Named> result_key(const EdgeFacts& facts,
                                          std::span<const FileTable::Number> discovered);
 
+  // For explanations (edge_sights.cc). What a run sees of its inputs: of the symlinks of the source folder
+  // first, then of each declared and each discovered file. Result keys differ only where one of them does.
+  [[nodiscard]] Result<std::vector<Sight>> sights(const EdgeFacts& facts,
+                                                  std::span<const FileTable::Number> discovered);
+  // Other files that an include of this one could find, now; sorted, as the commands see them.
+  [[nodiscard]] std::vector<std::string> others(const EdgeFacts& facts,
+                                                std::span<const FileTable::Number> discovered,
+                                                FileTable::Number file);
+
  private:
   // A file that was read, with all that decides whether the same search reads it again.
   struct Surroundings {
@@ -101,6 +110,7 @@ class EdgeKeys {
                   Surroundings& around);
   void add_crowd(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
                  Surroundings& around);
+  [[nodiscard]] Key key_beside(const Surroundings& around, const std::unordered_set<std::string>& includers);
   [[nodiscard]] std::vector<std::string> rivals_in(const std::unordered_set<std::string>& folders,
                                                    std::string_view path);
   struct Crowd {  // all files of one name

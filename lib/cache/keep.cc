@@ -8,6 +8,7 @@
 
 #include "cache/build_state.h"
 #include "cache/depfile.h"
+#include "cache/reasons.h"
 #include "cache/remote_tier.h"
 #include "ninja/build_log.h"
 #include "ninja/deps_log.h"
@@ -64,6 +65,7 @@ class Keeper {
     Key key;
     std::vector<std::string> discovered;
     ActionResult result;
+    std::vector<Sight> sights;
   };
 
   // A file that no edge declares would be missing, or be as it was, when the edge that wrote it comes from
@@ -145,7 +147,7 @@ class Keeper {
       return fmt::format("it may have written {}, which no edge declares", stray_);
     if (std::string rewritten = rewritten_output(edge); !rewritten.empty())
       return fmt::format("{} was changed after it was made", rewritten);
-    Row row{.edge = &edge, .key = {}, .discovered = {}, .result = {}};
+    Row row{.edge = &edge, .key = {}, .discovered = {}, .result = {}, .sights = {}};
     if (edge.facts.discovers) {
       SB_TRY(std::string missing, read_discovered(edge, row.discovered));
       if (!missing.empty()) return missing;
@@ -168,6 +170,7 @@ class Keeper {
     SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, discovered));
     if (!named.refusal.empty()) return std::move(named.refusal);
     row.key = named.key;
+    SB_TRY(row.sights, state_.keys.sights(edge.facts, discovered));
     SB_TRY(std::string no_file, take_outputs(edge, row.result.outputs));
     if (!no_file.empty()) return no_file;
     describe_run(edge, printed, row.result);
@@ -289,6 +292,7 @@ class Keeper {
   Status write() {
     SB_CHECK(state_.files.remember());
     SB_CHECK(state_.tools.remember());
+    const ActionParts parts(state_);
     for (const Row& row : rows_) {
       std::optional<ActionStore::ListId> list;
       if (row.edge->facts.discovers) {
@@ -302,6 +306,8 @@ class Keeper {
       }
       SB_CHECK(state_.store.record(row.edge->facts.action, list, row.key, state_.request.owner, row.result,
                                    state_.request.now_ms));
+      SB_CHECK(note_run(state_, parts,
+                        {.edge = *row.edge, .list = list, .result = row.key, .sights = row.sights}));
     }
     return state_.store.note_build(note());
   }

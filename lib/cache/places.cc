@@ -23,6 +23,13 @@ std::string Places::real(std::string_view seen) const {
   return fmt::format("{}{}", view->folder, seen.substr(view->at.size()));
 }
 
+std::string Places::shown(const std::string& seen) const {
+  for (const std::string* folder : {&build, &source}) {
+    if (is_below(seen, *folder)) return seen.substr(folder->size() + 1);
+  }
+  return seen;
+}
+
 bool Places::in_stage(std::string_view seen) const {
   return is_below(seen, source) || is_below(seen, build);
 }

@@ -19,6 +19,8 @@ struct Places {
   [[nodiscard]] static std::string absolute(std::string_view path, std::string_view directory);
   // An absolute path as the commands see it → as we can open it.
   [[nodiscard]] std::string real(std::string_view seen) const;
+  // An absolute path as a reader knows it: relative to the build or the source folder, when it is in one.
+  [[nodiscard]] std::string shown(const std::string& seen) const;
   // Below the source or the build folder: what the stage brings along, not the host.
   [[nodiscard]] bool in_stage(std::string_view seen) const;
   // The same of a folder by what it really is: no symlink on the way leads out. Asks the file system. What a

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "cache/build_state.h"
+#include "cache/reasons.h"
 #include "cache/remote_tier.h"
 #include "ninja/build_log.h"
 #include "ninja/deps_log.h"
@@ -250,6 +251,7 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
 Status BuildCache::look() {
   const ActionStore::Reading reading(state_->store);
   SB_CHECK(decide(*state_));
+  SB_CHECK(explain_misses(*state_));
   state_->publish_verdicts();
   return {};
 }

@@ -52,9 +52,7 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
                 .request = std::move(request)};
 }
 
-Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
-                                  int jobs) {
-  SB_TRY(Staged staged, stage_revision(program, revision, patch, jobs));
+Result<Workpiece> build_staged(Program& program, Staged staged) {
   const std::filesystem::path log = staged.request.log;
   build::ProgressLine line(stderr, program.console().err_is_terminal, program.console().columns);
   Result<build::BuildReport> report =
@@ -64,11 +62,19 @@ Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
     if (report.error().next.empty()) report.error().next = "less " + log.string();
     return fail(std::move(report.error()));
   }
+  report->timeline.begin_with("stage", staged.stage_time);
   return Workpiece{.subject = std::move(staged.subject),
                    .stage = std::move(staged.stage),
+                   .request = std::move(staged.request),
                    .report = std::move(*report),
                    .stage_time = staged.stage_time,
                    .log = log};
+}
+
+Result<Workpiece> stage_and_build(Program& program, const std::string& revision, const std::string& patch,
+                                  int jobs) {
+  SB_TRY(Staged staged, stage_revision(program, revision, patch, jobs));
+  return build_staged(program, std::move(staged));
 }
 
 }  // namespace sb::tool

@@ -13,6 +13,7 @@ namespace sb::tool {
 struct Workpiece {
   Subject subject;
   staging::Stage stage;
+  build::BuildRequest request;
   build::BuildReport report;
   std::chrono::milliseconds stage_time;
   std::filesystem::path log;
@@ -28,7 +29,9 @@ struct Staged {
 [[nodiscard]] Result<Staged> stage_revision(Program& program, const std::string& revision,
                                             const std::string& patch, int jobs);
 
-// patch: a file name, "-" or empty. Shows progress on standard error.
+// Shows progress on standard error.
+[[nodiscard]] Result<Workpiece> build_staged(Program& program, Staged staged);
+// Both. patch: a file name, "-" or empty.
 [[nodiscard]] Result<Workpiece> stage_and_build(Program& program, const std::string& revision,
                                                 const std::string& patch, int jobs);
 

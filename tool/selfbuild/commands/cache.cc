@@ -181,7 +181,7 @@ void add_cache(Program& program) {
   CLI::App& command = program.add(
       "cache", "Keep",
       {.sentence = "Look into the cache of what was ever built, verify it, make it smaller.",
-       .examples = {{"selfbuild cache why-miss", "which edges of HEAD would run, and why"},
+       .examples = {{"selfbuild cache why-miss", "which edges of HEAD would run, and because of which file"},
                     {"selfbuild cache explain src/a.cc.o", "the same of one output"},
                     {"selfbuild cache prune --size 5", "down to 5 GiB"}},
        .changes =
@@ -197,7 +197,8 @@ void add_cache(Program& program) {
     return sub;
   };
   verb("stats", "Count results, objects, bytes, and what the last builds took from here");
-  CLI::App* miss = verb("why-miss", "List the edges of a revision that would run, with the reason");
+  CLI::App* miss = verb(
+      "why-miss", "List the edges of a revision that would run, and which file or what else is the reason");
   CLI::App* one = verb("explain", "Say of one output where it would come from, and why");
   one->add_option("OUTPUT", options->output, "As build.ninja names it")->required();
   for (CLI::App* sub : {miss, one}) {
