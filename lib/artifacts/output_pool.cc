@@ -1,5 +1,6 @@
 #include "artifacts/output_pool.h"
 
+#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -85,7 +86,8 @@ fs::path OutputPool::path_of(const PooledId& id) const {
 }
 
 fs::path OutputPool::temporary() const {
-  return root_ / fmt::format("incoming.{}.{}", ::getpid(), counter_++);
+  static std::atomic<unsigned> counter{0};  // of the process: it may have opened the pool twice
+  return root_ / fmt::format("incoming.{}.{}", ::getpid(), counter++);
 }
 
 Result<PooledId> OutputPool::put(const fs::path& file, Sharing sharing) const {

@@ -6,7 +6,6 @@
 // Several processes may use one pool.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -58,7 +57,6 @@ class OutputPool {
   [[nodiscard]] std::filesystem::path temporary() const;
 
   std::filesystem::path root_;
-  mutable std::atomic<unsigned> counter_{0};
 };
 
 // XXH3-128 and length of a whole open file, by mapping it.

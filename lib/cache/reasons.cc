@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "ninja/build_log.h"
 
 namespace sb::cache {
 namespace {
