@@ -96,10 +96,10 @@ Status ActionStore::set_aside(const std::filesystem::path& file) {
 }
 
 Result<ActionStore> ActionStore::open_whole(const std::filesystem::path& file) {
-  SB_TRY(sqlite::Database database, sqlite::Database::open(file));
+  SB_TRY(sqlite::Database database, sqlite::Database::open(file, sqlite::Sync::none));
+  SB_CHECK(database.migrate("cache", kMigrations));
   // A cache need not survive a power cut, only stay whole: WAL with NORMAL does.
   SB_CHECK(database.execute("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768"));
-  SB_CHECK(database.migrate("cache", kMigrations));
   return ActionStore(std::move(database));
 }
 

@@ -91,7 +91,7 @@ Status Database::use_wal() {
   }
 }
 
-Result<Database> Database::open(const std::filesystem::path& path) {
+Result<Database> Database::open(const std::filesystem::path& path, Sync sync) {
   sqlite3* connection = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
@@ -101,8 +101,10 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   }
   sqlite3_busy_handler(connection, wait_for_lock, database.waits_.get());
   const std::string opening = fmt::format("opening the database {}", path.string());
+  SB_CHECK(doing(
+      opening, database.execute(sync == Sync::none ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL")));
   SB_CHECK(doing(opening, database.use_wal()));
-  SB_CHECK(doing(opening, database.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")));
+  SB_CHECK(doing(opening, database.execute("PRAGMA foreign_keys=ON")));
   return database;
 }
 
