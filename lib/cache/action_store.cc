@@ -18,8 +18,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kTurn{20};
-constexpr std::chrono::milliseconds kPause{3};  // who waits looks every millisecond
+constexpr std::chrono::milliseconds kTurn{5};
+constexpr std::chrono::microseconds kPause{500};  // who waits looks more often than that
 constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions}};

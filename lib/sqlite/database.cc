@@ -2,6 +2,7 @@
 #include "sqlite/database.h"
 
 #include <algorithm>
+#include <thread>
 
 #include <fmt/format.h>
 #include <sqlite3.h>
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds kLongestWait{5};
 // SQLite cannot be woken when the lock is free. Its own pauses grow to 100 ms, and are slept to their end.
-constexpr int kPauseMs = 1;
+constexpr std::chrono::microseconds kPause{200};
 
 // Rolls back what is still open at the end of scope: an error of ours, an exception, or a COMMIT that failed.
 class OpenTransaction {
@@ -72,7 +73,7 @@ int Database::wait_for_lock(void* waits, int calls) {
   auto& known = *static_cast<Waits*>(waits);
   if (calls == 0) known.began = std::chrono::steady_clock::now();
   if (std::chrono::steady_clock::now() - known.began >= kLongestWait) return 0;
-  sqlite3_sleep(kPauseMs);
+  std::this_thread::sleep_for(kPause);
   known.note();
   return 1;
 }
