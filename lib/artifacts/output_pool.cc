@@ -82,7 +82,8 @@ Result<PooledId> digest_of_file(int fd) {
 
 fs::path OutputPool::path_of(const PooledId& id) const {
   const std::string hex = id.digest.hex();
-  return root_ / hex.substr(0, 2) / fmt::format("{}-{}", hex.substr(2), id.size);
+  // Few folders: to make one costs as much as to make several files, and a first fill makes them all.
+  return root_ / hex.substr(0, 1) / fmt::format("{}-{}", hex.substr(1), id.size);
 }
 
 fs::path OutputPool::temporary() const {

@@ -18,8 +18,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kTurn{20};
-constexpr std::chrono::milliseconds kPause{3};  // who waits looks every millisecond
+constexpr std::chrono::milliseconds kTurn{5};
+constexpr std::chrono::microseconds kPause{500};  // who waits looks more often than that
 constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions},
@@ -114,13 +114,13 @@ Status ActionStore::set_aside(const std::filesystem::path& file) {
 }
 
 Result<ActionStore> ActionStore::open_whole(const std::filesystem::path& file) {
-  SB_TRY(sqlite::Database database, sqlite::Database::open(file));
+  SB_TRY(sqlite::Database database, sqlite::Database::open(file, sqlite::Sync::none));
+  SB_CHECK(database.migrate("cache", kMigrations));
   // A cache need not survive a power cut, only stay whole: WAL with NORMAL does. The log stays when it is
   // closed, so that a build syncs nothing; 256 pages of it are read in a millisecond.
   SB_CHECK(
       database.execute("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=256"));
   database.keep_log();
-  SB_CHECK(database.migrate("cache", kMigrations));
   return ActionStore(std::move(database));
 }
 

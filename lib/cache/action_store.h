@@ -106,7 +106,7 @@ class ActionStore {
    private:
     ActionStore& store_;
   };
-  // Hundreds of rows between cost one lock; but nobody else need wait long for it: when 20 ms are over,
+  // Hundreds of rows between cost one lock; but nobody else need wait long for it: when 5 ms are over,
   // others get a turn after the row that is complete. What was written is then there, also when the rest
   // fails.
   [[nodiscard]] Status begin_writing();

@@ -21,9 +21,10 @@ wait
 printf '%s\n' "$rest"
 )";
 
-constexpr std::string_view kPrograms[] = {"cc1",     "cc1plus", "lto1",      "lto-wrapper", "collect2",
-                                          "as",      "ld",      "ld.bfd",    "ld.gold",     "ld.lld",
-                                          "ld.mold", "real-ld", "collect-ld"};
+// Of the linkers, only that which is asked for: another one is not run, and some are larger than the
+// compiler.
+constexpr std::string_view kPrograms[] = {"cc1", "cc1plus", "lto1",    "lto-wrapper", "collect2",
+                                          "as",  "ld",      "real-ld", "collect-ld"};
 constexpr std::string_view kFiles[] = {"liblto_plugin.so",
                                        "specs",
                                        "crt1.o",
@@ -96,6 +97,16 @@ void add_command(DriverAnswer& answer, std::string_view line) {
   add_once(answer.runs, words.front());
   for (const std::string& word : words) {
     if (word.starts_with('/')) add_once(answer.names, word);
+    if (word.starts_with("-fuse-ld=")) add_once(answer.flags, word);
+  }
+}
+
+// GCC's "--with-ld=/opt/bin/ld" is shown nowhere else.
+void add_configured(DriverAnswer& answer, std::string_view line) {
+  for (const std::string& word : split(line, ' ')) {
+    for (const std::string_view option : {"--with-as=", "--with-ld="}) {
+      if (word.starts_with(option)) add_once(answer.runs, word.substr(option.size()));
+    }
   }
 }
 
@@ -128,6 +139,8 @@ DriverAnswer read_driver_answer(std::string_view said) {
       answer.libraries = *std::move(libraries);
     } else if (line.starts_with("Target: ")) {
       answer.target = std::string(trim(line.substr(8)));
+    } else if (line.starts_with("Configured with: ")) {
+      add_configured(answer, line);
     } else if (line.ends_with(" search starts here:")) {
       headers = true;
     } else if (line.starts_with("End of search")) {
@@ -142,11 +155,14 @@ DriverAnswer read_driver_answer(std::string_view said) {
   return answer;
 }
 
-std::vector<std::string> driver_programs(const std::vector<std::string>& flags) {
+std::vector<std::string> driver_programs(const DriverAnswer& answer, const std::vector<std::string>& flags) {
   std::vector<std::string> names = names_from(kPrograms);
-  for (const std::string& flag : flags) {
-    const std::string linker = value_of(flag, "-fuse-ld=");
-    if (!linker.empty()) add_once(names, linker.starts_with('/') ? linker : "ld." + linker);
+  names.insert(names.end(), answer.runs.begin(), answer.runs.end());
+  for (const std::vector<std::string>& list : {answer.flags, flags}) {
+    for (const std::string& flag : list) {
+      const std::string linker = value_of(flag, "-fuse-ld=");
+      if (!linker.empty()) add_once(names, linker.starts_with('/') ? linker : "ld." + linker);
+    }
   }
   return names;
 }

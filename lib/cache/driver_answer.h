@@ -14,7 +14,9 @@ struct DriverAnswer {
   std::vector<std::string> programs;      // before the name of a program, in order: "/usr/lib/gcc/…/12/"
   std::vector<std::string> libraries;     // before the name of a library, start file or specs file
   std::vector<std::string> include_dirs;  // those of C++, then those of C
-  std::vector<std::string> runs;          // the programs of its command lines, as written there
+  std::vector<std::string> runs;          // the programs of its command lines, as written there; and those
+                                          // that it was configured to run
+  std::vector<std::string> flags;         // of these command lines: -fuse-ld=…
   std::vector<std::string> names;         // files that these name by an absolute path
 };
 
@@ -24,7 +26,8 @@ struct DriverAnswer {
 [[nodiscard]] DriverAnswer read_driver_answer(std::string_view said);
 
 // What a driver and the linker behind it ask for by name.
-[[nodiscard]] std::vector<std::string> driver_programs(const std::vector<std::string>& flags);
+[[nodiscard]] std::vector<std::string> driver_programs(const DriverAnswer& answer,
+                                                       const std::vector<std::string>& flags);
 [[nodiscard]] std::vector<std::string> driver_files(const std::vector<std::string>& flags);
 
 // The paths that such a name may mean, in the driver's order.

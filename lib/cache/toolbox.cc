@@ -102,13 +102,11 @@ Status Toolbox::add_driver(const std::string& path, const Key& file, const std::
   libraries.insert(libraries.end(), driver.libraries.begin(), driver.libraries.end());
   for (const std::string& folder : folders_) programs.push_back(folder + "/");
   std::set<std::string> runs;
-  for (std::vector<std::string> names : {driver_programs(flags), driver.runs}) {
-    for (std::string& name : names) {
-      // Clang prefers a program for its target: x86_64-pc-linux-gnu-as.
-      if (!driver.target.empty() && name.find('/') == std::string::npos)
-        runs.insert(fmt::format("{}-{}", driver.target, name));
-      runs.insert(std::move(name));
-    }
+  for (std::string& name : driver_programs(driver, flags)) {
+    // Clang prefers a program for its target: x86_64-pc-linux-gnu-as.
+    if (!driver.target.empty() && name.find('/') == std::string::npos)
+      runs.insert(fmt::format("{}-{}", driver.target, name));
+    runs.insert(std::move(name));
   }
   for (const std::string& name : runs) {
     if (const std::string found = first_of(candidates(programs, name), true); !found.empty())

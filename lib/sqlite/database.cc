@@ -2,6 +2,7 @@
 #include "sqlite/database.h"
 
 #include <algorithm>
+#include <thread>
 
 #include <fmt/format.h>
 #include <sqlite3.h>
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds kLongestWait{5};
 // SQLite cannot be woken when the lock is free. Its own pauses grow to 100 ms, and are slept to their end.
-constexpr int kPauseMs = 1;
+constexpr std::chrono::microseconds kPause{200};
 
 // Rolls back what is still open at the end of scope: an error of ours, an exception, or a COMMIT that failed.
 class OpenTransaction {
@@ -72,7 +73,7 @@ int Database::wait_for_lock(void* waits, int calls) {
   auto& known = *static_cast<Waits*>(waits);
   if (calls == 0) known.began = std::chrono::steady_clock::now();
   if (std::chrono::steady_clock::now() - known.began >= kLongestWait) return 0;
-  sqlite3_sleep(kPauseMs);
+  std::this_thread::sleep_for(kPause);
   known.note();
   return 1;
 }
@@ -91,7 +92,7 @@ Status Database::use_wal() {
   }
 }
 
-Result<Database> Database::open(const std::filesystem::path& path) {
+Result<Database> Database::open(const std::filesystem::path& path, Sync sync) {
   sqlite3* connection = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
@@ -101,8 +102,10 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   }
   sqlite3_busy_handler(connection, wait_for_lock, database.waits_.get());
   const std::string opening = fmt::format("opening the database {}", path.string());
+  SB_CHECK(doing(
+      opening, database.execute(sync == Sync::none ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL")));
   SB_CHECK(doing(opening, database.use_wal()));
-  SB_CHECK(doing(opening, database.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")));
+  SB_CHECK(doing(opening, database.execute("PRAGMA foreign_keys=ON")));
   return database;
 }
 

@@ -62,9 +62,14 @@ struct Migration {
   std::string_view sql;  // embedded from a .sql file by CMake (sb_embed_sql)
 };
 
+// What a power cut may take. none: even a new file may be damaged by one, until the caller sets "PRAGMA
+// synchronous"; for what can be begun anew.
+enum class Sync : std::uint8_t { none, each_commit };
+
 class Database {
  public:
-  [[nodiscard]] static Result<Database> open(const std::filesystem::path& path);
+  [[nodiscard]] static Result<Database> open(const std::filesystem::path& path,
+                                             Sync sync = Sync::each_commit);
 
   // Brings the tables of one component up to date, each step in its own transaction. Refuses a database that
   // a newer program has written (ErrorKind::conflict), and leaves it as it is.

@@ -23,9 +23,11 @@ using testing::ElementsAreArray;
 using testing::IsSupersetOf;
 using testing::Not;
 
-// A question for each name, as slow as it is thorough.
+// A question for each name, as slow as it is thorough. Of the linkers, the one that is used.
 constexpr std::string_view kAskedOneByOne = R"(p=$1; shift
-for n in cc1 cc1plus lto1 lto-wrapper collect2 as ld ld.bfd ld.gold ld.lld ld.mold; do
+linker=
+for f in "$@"; do case $f in -fuse-ld=*) linker=ld.${f#-fuse-ld=} ;; esac; done
+for n in cc1 cc1plus lto1 lto-wrapper collect2 as ld $linker; do
   f=$("$p" "$@" -print-prog-name=$n 2>/dev/null) || continue
   case $f in /*) ;; *) f=$(command -v "$f") ;; esac
   [ -n "$f" ] && [ -e "$f" ] || continue
@@ -177,17 +179,25 @@ TEST_F(ToolboxFacts, a_part_that_comes_first_now_is_seen_without_asking_again) {
   EXPECT_NE(after.identity, before.identity);
 }
 
+TEST_F(ToolboxFacts, a_linker_is_a_part_where_it_is_asked_for) {
+  const fs::path own = folder_.path() / "own";
+  program(own / "ld.lld", "#!/bin/sh\nexec /usr/bin/ld \"$@\"\n");
+  path_ = own.string() + ":" + path_;
+  EXPECT_THAT(find("g++").parts, Not(Contains((own / "ld.lld").string())));
+  EXPECT_THAT(find("g++", {"-fuse-ld=lld"}).parts, Contains((own / "ld.lld").string()));
+}
+
 // Each is a file of the other, under another name.
 TEST_F(ToolboxFacts, parts_that_change_places_make_another_tool) {
   const fs::path own = folder_.path() / "own";
-  program(own / "one", "#!/bin/sh\nexec /usr/bin/ld.bfd \"$@\"\n");
-  program(own / "two", "#!/bin/sh\nexec /usr/bin/ld.gold \"$@\"\n");
+  program(own / "one", "#!/bin/sh\nexec /usr/bin/as --one \"$@\"\n");
+  program(own / "two", "#!/bin/sh\nexec /usr/bin/ld --two \"$@\"\n");
   path_ = own.string() + ":" + path_;
-  const auto link = [&](const char* bfd, const char* gold) {
-    fs::remove(own / "ld.bfd");
-    fs::remove(own / "ld.gold");
-    fs::create_symlink(bfd, own / "ld.bfd");
-    fs::create_symlink(gold, own / "ld.gold");
+  const auto link = [&](const char* as, const char* ld) {
+    fs::remove(own / "as");
+    fs::remove(own / "ld");
+    fs::create_symlink(as, own / "as");
+    fs::create_symlink(ld, own / "ld");
   };
   link("one", "two");
   const Key before = find("g++").identity;
