@@ -189,11 +189,11 @@ Result<std::string> unpack(std::string_view packed, std::uint64_t largest) {
   if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > largest)
     return unreadable();
   // Of the thread's own: to make one takes longer than to unpack an object file.
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeUnpacker> unpacker(::ZSTD_createDCtx());
-  if (!unpacker) return unreadable();
+  thread_local const std::unique_ptr<ZSTD_DCtx, FreeUnpacker> kUnpacker(::ZSTD_createDCtx());
+  if (!kUnpacker) return unreadable();
   std::string bytes(size, '\0');
   const std::size_t got =
-      ::ZSTD_decompressDCtx(unpacker.get(), bytes.data(), bytes.size(), packed.data(), packed.size());
+      ::ZSTD_decompressDCtx(kUnpacker.get(), bytes.data(), bytes.size(), packed.data(), packed.size());
   if (::ZSTD_isError(got) != 0 || got != size) return unreadable();
   return bytes;
 }

@@ -120,7 +120,8 @@ bool SharedLibraries::add_from(const std::string& folder, const std::string& nam
     std::ranges::sort(known->second);
   }
   bool any = false;
-  for (const std::string& better : known->second) any = add_file(better + "/" + name, asking, found) || any;
+  for (const std::string& better : known->second)
+    any = add_file(fmt::format("{}/{}", better, name), asking, found) || any;
   return add_file(fmt::format("{}/{}", folder, name), asking, found) || any;
 }
 
