@@ -19,7 +19,7 @@ struct PlannedEdge {
   bool shares_outputs = false;  // by hard link: nothing rewrites them in place
   Verdict verdict = Verdict::miss;
   std::string why;
-  bool can_say_more = false;  // a miss whose reason explain_misses() may find
+  bool can_say_more = false;                    // a miss whose reason explain_misses() may find
   std::vector<ActionStore::ListId> lists;       // of inputs that it ever discovered, newest first
   std::vector<ActionStore::PathId> discovered;  // the list that was looked at last; of a hit, its own
   // Of a hit:

@@ -51,7 +51,8 @@ class Decider {
       edge.newest_input_ns = std::max(edge.newest_input_ns, known->mtime_ns);
     }
     if (!edge.facts.discovers) return look_up(edge, {});
-    if (edge.lists.empty()) set_general_reason(edge, "this command never ran with these tools and file names");
+    if (edge.lists.empty())
+      set_general_reason(edge, "this command never ran with these tools and file names");
     for (const ActionStore::ListId list : edge.lists) {
       if (list != edge.lists.front()) {
         SB_TRY(edge.discovered, state_.store.list(list));

@@ -79,7 +79,8 @@ TEST_P(KilledAtRandom, at_any_moment_harms_nothing) {
   change(1);
   const auto start = std::chrono::steady_clock::now();
   ASSERT_GOOD(build());
-  auto whole = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+  auto whole =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
   std::mt19937 random(kSeed + GetParam());
   int killed = 0;
   for (int i = 0; i < kKills; ++i) {

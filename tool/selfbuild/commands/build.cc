@@ -62,6 +62,7 @@ Json piece_json(const Workpiece& piece) {
           {"configure_ms", piece.report.configure_time.count()},
           {"cache_ms", piece.report.cache_time.count()},
           {"keep_ms", piece.report.keep_time.count()},
+          {"cache_lock_wait_ms", piece.report.cache_lock_wait.count()},
           {"ninja_ms", piece.report.ninja_time.count()},
           {"warnings", piece.report.warnings.size()},
           {"compiler", piece.report.compiler},
