@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <string_view>
 #include <tuple>
+#include <utility>
 
 namespace sb::build {
 
@@ -53,8 +55,9 @@ void Timeline::add_edges(Clock::time_point start, const ninja::BuildLog& before,
 
 std::vector<RanEdge> Timeline::slowest(std::size_t most) const {
   std::vector<RanEdge> sorted = edges_;
-  std::ranges::stable_sort(sorted, std::ranges::greater(),
-                           [](const RanEdge& edge) { return edge.end - edge.start; });
+  std::ranges::sort(sorted, {}, [](const RanEdge& edge) {
+    return std::pair(edge.start - edge.end, std::string_view(edge.output));  // the longest first
+  });
   if (sorted.size() > most) sorted.resize(most);
   return sorted;
 }
