@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cache/stage_listing.h"
 #include "os/file_system.h"
 
 namespace sb::build {
@@ -88,19 +89,9 @@ Input look_at(const fs::path& path) {
 }
 
 std::string digest_of_paths(const fs::path& source) {
-  std::vector<std::string> paths;
-  std::error_code code;
-  const std::size_t prefix = source.native().size() + 1;
-  for (fs::recursive_directory_iterator it(source, fs::directory_options::skip_permission_denied, code), end;
-       !code && it != end; it.increment(code)) {
-    std::error_code ignored;
-    if (it.depth() == 0 && it->path().filename() == ".git") {
-      it.disable_recursion_pending();
-    } else if (!it->is_directory(ignored) || it->is_symlink(ignored)) {
-      paths.push_back(it->path().native().substr(prefix));
-    }
-  }
-  std::ranges::sort(paths);
+  std::vector<std::string> paths =
+      cache::source_paths({.source = source.string(), .build = {}, .view = std::nullopt});
+  std::erase_if(paths, [](const std::string& path) { return path.ends_with('/'); });  // folders
   return xxh3_128_hex(join(paths, std::string_view("\0", 1)));
 }
 

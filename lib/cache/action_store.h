@@ -136,6 +136,7 @@ class ActionStore {
   [[nodiscard]] Result<std::optional<Content>> content(const FileState& state);
   [[nodiscard]] Status remember(const FileState& state, const Content& content);
 
+  // What follows from contents of the host alone: a compiler's parts, Ninja's version, the words of a module.
   [[nodiscard]] Result<std::optional<std::string>> tool(const Key& key);
   [[nodiscard]] Status remember_tool(const Key& key, const std::string& description);
 

@@ -125,9 +125,8 @@ class Decider {
     }
     edge.object_ns.clear();
     for (const Output& output : result->outputs) {
-      const bool has_bytes = output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
-      const auto object = has_bytes ? state_.pool.find(output.id) : std::nullopt;
-      if (has_bytes && !object && !state_.arriving.contains(output.id)) {
+      const auto object = has_bytes(output) ? state_.pool.find(output.id) : std::nullopt;
+      if (has_bytes(output) && !object && !state_.arriving.contains(output.id)) {
         edge.why = fmt::format("the stored bytes of {} are gone", output.path);
         edge.can_say_more = false;
         return {};

@@ -155,7 +155,6 @@ class Prefetch {
       : tier_(tier), state_(state), inputs_(state.request.places) {}
 
   Status run() {
-    SB_CHECK(read_sources());
     SB_CHECK(look());
     std::vector<std::size_t> missing;
     for (std::size_t i = 0; i < state_.edges.size(); ++i) {
@@ -170,20 +169,6 @@ class Prefetch {
   }
 
  private:
-  // All are needed, and nobody has read them here before: on every processor.
-  Status read_sources() {
-    std::vector<FileTable::Number> sources;
-    for (const PlannedEdge& edge : state_.edges) {
-      for (const FileTable::Number input : edge.facts.inputs) {
-        if (state_.keys.producer(input) == ninja::kNoEdge) sources.push_back(input);
-      }
-    }
-    std::ranges::sort(sources);
-    sources.erase(std::ranges::unique(sources).begin(), sources.end());
-    const ActionStore::Reading reading(state_.store);
-    return state_.files.know(sources);
-  }
-
   Status look() {
     const ActionStore::Reading reading(state_.store);
     return decide(state_);

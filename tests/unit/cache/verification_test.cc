@@ -31,6 +31,15 @@ class Verification : public Workshop {
   }
   void answer(int number) { write("answer.cc", fmt::format("int answer() {{ return {}; }}\n", number)); }
 
+  void build_with_an_undeclared_input() {
+    tests::write(host() / "word.txt", "one");
+    write_program("tool.sh", "#!/bin/sh\ncat " + (host() / "word.txt").string() + " > out.txt\n");
+    cmake(
+        "add_custom_command(OUTPUT out.txt COMMAND ${CMAKE_SOURCE_DIR}/tool.sh)\n"
+        "add_custom_target(all_of_it ALL DEPENDS out.txt)\n");
+    ASSERT_GOOD(build());
+  }
+
   // Builds the project as it is in the next stage, and verifies what came from the cache.
   Result<build::Verified> verify(const build::Sample& sample = {.percent = kAll, .seed = 1}) {
     SB_TRY(const Built built, build());
@@ -164,12 +173,7 @@ TEST_F(Verification, tells_what_is_never_the_same_from_what_is_wrong) {
 }
 
 TEST_F(Verification, sees_what_an_edge_writes_that_the_cache_could_not_know_of) {
-  tests::write(host() / "word.txt", "one");
-  write_program("tool.sh", "#!/bin/sh\ncat " + (host() / "word.txt").string() + " > out.txt\n");
-  cmake(
-      "add_custom_command(OUTPUT out.txt COMMAND ${CMAKE_SOURCE_DIR}/tool.sh)\n"
-      "add_custom_target(all_of_it ALL DEPENDS out.txt)\n");
-  ASSERT_GOOD(build());
+  build_with_an_undeclared_input();
   tests::write(host() / "word.txt", "another");
   ASSERT_OK(const build::Verified found, verify());
   EXPECT_THAT(found.wrong, ElementsAre("out.txt")) << "an input that nobody declares";
@@ -177,12 +181,7 @@ TEST_F(Verification, sees_what_an_edge_writes_that_the_cache_could_not_know_of) 
 }
 
 TEST_F(Verification, that_cannot_build_the_sample_says_so_and_leaves_nothing) {
-  tests::write(host() / "word.txt", "one");
-  write_program("tool.sh", "#!/bin/sh\ncat " + (host() / "word.txt").string() + " > out.txt\n");
-  cmake(
-      "add_custom_command(OUTPUT out.txt COMMAND ${CMAKE_SOURCE_DIR}/tool.sh)\n"
-      "add_custom_target(all_of_it ALL DEPENDS out.txt)\n");
-  ASSERT_GOOD(build());
+  build_with_an_undeclared_input();
   fs::remove(host() / "word.txt");
   const Result<build::Verified> failed = verify();
   ASSERT_FALSE(failed.has_value());
