@@ -223,7 +223,7 @@ Result<Launched> launch(const Command& command, const Envelope& envelope) {
   child.output = UniqueFd(pair[1]);
   ::fcntl(launched.output.get(), F_SETFL, O_NONBLOCK);
 
-  launched.limits = make_limits(envelope, command.own_group);
+  launched.limits = make_limits(envelope);
   std::optional<Prepared> prepared(std::in_place);
   if (command.view) {
     SB_TRY(prepared->view, ViewPlan::make(*command.view));

@@ -89,9 +89,9 @@ void limit_one(Limits& limits, int resource, std::string name, std::string mecha
 
 }  // namespace
 
-Limits make_limits(const Envelope& envelope, bool own_group) {
+Limits make_limits(const Envelope& envelope) {
   Limits limits;
-  if (own_group) limits.group = ControlGroup::make(envelope);
+  limits.group = ControlGroup::make(envelope);
   limits.process_limits.push_back({RLIMIT_CORE, 0, 0});
   if (envelope.memory_bytes) limit_memory(limits, *envelope.memory_bytes);
   if (envelope.processes) limit_processes(limits, *envelope.processes);

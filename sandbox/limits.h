@@ -28,6 +28,6 @@ struct Limits {
 };
 
 // Never fails: what the host does not allow is said in the grant.
-[[nodiscard]] Limits make_limits(const Envelope& envelope, bool own_group = true);
+[[nodiscard]] Limits make_limits(const Envelope& envelope);
 
 }  // namespace sb::sandbox

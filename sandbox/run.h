@@ -27,7 +27,6 @@ struct Command {
   std::vector<int> sockets{};               // become 3, 4, …, announced by LISTEN_FDS
   std::vector<std::string> socket_names{};  // LISTEN_FDNAMES
   std::optional<View> view{};               // argv and directory are as seen in it
-  bool own_group = true;  // false: no control group, whose making takes longer than a short look does
 };
 
 // Called with pieces of the merged output as they come, from the thread that waits.

@@ -271,6 +271,9 @@ std::string ActivationCycle::health_summary() const {
     std::string part =
         fmt::format("{} for {}", checks > 0 ? "healthy" : "up", human_duration(plan_.probation()));
     if (checks > 0) part += fmt::format(", {} probe{}", checks, checks == 1 ? "" : "s");
+    const int restarts = service == nullptr ? 0 : service->restarts();
+    if (restarts > 0)
+      part += fmt::format(", restarted {}", restarts == 1 ? "once" : fmt::format("{} times", restarts));
     parts.push_back(plan_.to.services.size() == 1 ? part : fmt::format("{}: {}", spec.name, part));
   }
   return join(parts, "; ");

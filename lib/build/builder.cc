@@ -66,7 +66,12 @@ Result<BuildReport> plain_build(const BuildRequest& request, ToolRunner& tools,
 std::optional<sandbox::View> stage_view(const std::filesystem::path& folder) {
   if (!sandbox::view_mechanism()) return std::nullopt;
   // What git says of a stage differs from commit to commit, and no depfile tells that somebody asked.
-  return sandbox::View{.folder = folder.string(), .at = std::string(kStagePath), .hidden = {"tree/.git"}};
+  return sandbox::View{
+      .folder = folder.string(), .at = std::string(cache::kStagePath), .hidden = {"tree/.git"}};
+}
+
+std::string limits_line(const BuildReport& report) {
+  return report.grant.empty() ? "nothing had to run" : sandbox::to_line(report.grant);
 }
 
 Result<BuildReport> build(const BuildRequest& request, const ProgressSink& progress,

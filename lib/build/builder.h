@@ -31,8 +31,8 @@ struct BuildRequest {
   sandbox::Envelope envelope;
   std::filesystem::path log;  // everything CMake and Ninja print, appended
 
-  // The stage's folder under a name that all stages share; source and build lie in it. Without it the paths
-  // are part of what was built, and each stage finds only its own results.
+  // The stage's folder under a name that all stages share; source and build lie in it. Without it the path of
+  // a stage may be part of what was built: others find only those results of which it is known not to be.
   std::optional<sandbox::View> view;
   // Where the build cache lies. With it a build begins with an empty build folder; without it, with what the
   // folder holds.
@@ -46,8 +46,7 @@ struct BuildRequest {
 };
 
 // The view for a stage whose source and build lie in `folder`: the same path in every stage, on every
-// machine. Nothing where the host does not allow it; a build says so in its report.
-inline constexpr std::string_view kStagePath = "/selfbuild";
+// machine (cache::kStagePath). Nothing where the host does not allow it; a build says so in its report.
 [[nodiscard]] std::optional<sandbox::View> stage_view(const std::filesystem::path& folder);
 
 // What a progress display gets: Ninja's counters as they move.
@@ -74,6 +73,8 @@ struct BuildReport {
   int edges_run = 0;
   int edges_total = 0;                 // of the requested targets
   int edges_cached = 0;                // whose outputs came from the cache
+  int edges_shareable = 0;             // whose results, taken or kept, builds of any stage find
+  int edges_own = 0;                   // … and only builds at this path: it may be part of them
   std::chrono::milliseconds saved{0};  // what those edges took when they ran
   std::string cache_note;              // why the cache was not used, or not fully
   std::chrono::milliseconds configure_time{0};
@@ -87,8 +88,11 @@ struct BuildReport {
   std::string compiler;          // "GNU 12.2.0"
   std::string options;           // JSON object: build type, flags, preset and options as given
   std::vector<Diagnostic> warnings;
-  sandbox::Grant grant;
+  sandbox::Grant grant;  // empty: every edge came from the cache, so that nothing had to run
 };
+
+// The grant in one line, or that nothing ran.
+[[nodiscard]] std::string limits_line(const BuildReport& report);
 
 // Without a cache: configures only when an input of the last configure changed (the CMake file API's
 // cmakeFiles-v1 and the request itself say which), then runs Ninja. Errors: build_failed (what: "3 errors in

@@ -80,12 +80,6 @@ class CachedBuild {
 
   Result<BuildReport> run() {
     SB_CHECK(begin());
-    if (!request_.view) {
-      // The host cannot, or the caller did not ask for it.
-      const Result<std::string> mechanism = sandbox::view_mechanism();
-      add_note("every stage finds only its own results" +
-               (mechanism ? std::string() : ": " + one_line(mechanism.error())));
-    }
     auto start = steady_clock::now();
     SB_TRY(cache::BuildCache outputs, cache::BuildCache::open(store_, pool_, cache_request()));
     SB_TRY(const cache::Taken taken, outputs.take());
@@ -100,13 +94,16 @@ class CachedBuild {
     const NinjaLog log(request_);
     start = steady_clock::now();
     last_.start_removing();
-    const Result<NinjaRun> ninja = this->ninja(taken.hits == taken.edges);
+    // When all is there, Ninja would only read its files once more and say so.
+    const Result<NinjaRun> ninja =
+        taken.hits == taken.edges ? NinjaRun() : run_ninja(request_, tools_, progress_);
     report_.ninja_time = since(start);
     report_.timeline.add_phase("ninja", start);
     log.add_edges(start, report_.timeline);
     start = steady_clock::now();
     // Also of a build that failed: what went well need not run again.
     keep(outputs, ninja ? &*ninja : nullptr);
+    count_reach(outputs.verdicts());
     if (remote_) add_note(remote_->use().note);
     report_.keep_time = since(start);
     report_.timeline.add_phase("keep", start);
@@ -152,6 +149,7 @@ class CachedBuild {
 
   cache::BuildCacheRequest cache_request() {
     return {.places = places_,
+            .memos = request_.cache / "memos",
             .targets = request_.targets,
             .environment = with({std::string(kNinjaStatus)}),
             .owner = request_.cache_owner,
@@ -222,12 +220,19 @@ class CachedBuild {
     return inputs;
   }
 
-  Result<NinjaRun> ninja(bool nothing_is_missing) {
-    if (nothing_is_missing) {
-      SB_TRY(std::optional<NinjaRun> done, find_up_to_date(request_, tools_));
-      if (done) return *std::move(done);
+  // What the missing common path costs.
+  void count_reach(const std::vector<cache::EdgeVerdict>& edges) {
+    for (const cache::EdgeVerdict& edge : edges) {
+      if (edge.reach == cache::Reach::everywhere) ++report_.edges_shareable;
+      if (edge.reach == cache::Reach::at_this_path) ++report_.edges_own;
     }
-    return run_ninja(request_, tools_, progress_);
+    if (request_.view) return;
+    // The host cannot, or the caller did not ask for it.
+    const Result<std::string> mechanism = sandbox::view_mechanism();
+    add_note(fmt::format("{}: {} of {} edges can be shared between stages, {} only with this one{}",
+                         mechanism ? "no common path of all stages" : "no private mount namespace",
+                         report_.edges_shareable, edges.size(), report_.edges_own,
+                         mechanism ? std::string() : fmt::format(" ({})", one_line(mechanism.error()))));
   }
 
   // A warning does not go away because its object file was there already.

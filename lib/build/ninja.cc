@@ -79,20 +79,6 @@ Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools, const
   return result;
 }
 
-Result<std::optional<NinjaRun>> find_up_to_date(const BuildRequest& request, ToolRunner& tools) {
-  std::vector<std::string> argv = {"ninja", "-C", tools.seen(request.build).string(), "-n"};
-  append_targets(argv, request);
-  bool up_to_date = false;
-  const auto on_line = [&](std::string_view line) {
-    up_to_date = up_to_date || line == "ninja: no work to do.";
-  };
-  SB_TRY(sandbox::Report report, tools.look(argv, on_line));
-  if (!report.ok() || !up_to_date) return std::nullopt;
-  NinjaRun run;
-  run.grant = std::move(report.grant);
-  return run;
-}
-
 NinjaLog::NinjaLog(const BuildRequest& request) : request_(request) {
   if (!request.list_edges) return;
   if (Result<ninja::BuildLog> log = ninja::load_build_log(request.build)) before_ = *std::move(log);

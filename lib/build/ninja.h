@@ -37,10 +37,6 @@ struct NinjaRun {
 [[nodiscard]] Result<NinjaRun> run_ninja(const BuildRequest& request, ToolRunner& tools,
                                          const ProgressSink& progress);
 
-// Ninja's own word that every target is up to date; it runs nothing for that. Nothing: it would run
-// something.
-[[nodiscard]] Result<std::optional<NinjaRun>> find_up_to_date(const BuildRequest& request, ToolRunner& tools);
-
 // What Ninja ran, by its log: as it is when this is made, and as it is afterwards. Where the request does not
 // ask for it, and where the log cannot be read, no edge is found.
 class NinjaLog {

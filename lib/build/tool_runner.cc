@@ -108,7 +108,7 @@ void ToolRunner::append(std::string_view text) {
 
 Result<sandbox::Report> ToolRunner::start(const std::vector<std::string>& argv,
                                           const std::vector<std::string>& environment,
-                                          const sandbox::OutputSink& sink, bool own_group) {
+                                          const sandbox::OutputSink& sink) {
   sandbox::Envelope envelope = envelope_;
   if (envelope.wall) {
     const auto used = std::chrono::steady_clock::now() - start_;
@@ -120,8 +120,7 @@ Result<sandbox::Report> ToolRunner::start(const std::vector<std::string>& argv,
                            .directory = seen(directory_).string(),
                            .sockets = {},
                            .socket_names = {},
-                           .view = view_,
-                           .own_group = own_group};
+                           .view = view_};
   command.environment.insert(command.environment.end(), environment.begin(), environment.end());
   SB_TRY(sandbox::Report report,
          doing("running " + argv.front(), sandbox::run(command, envelope, sink, stop_)));
@@ -145,13 +144,6 @@ Result<sandbox::Report> ToolRunner::run(const std::vector<std::string>& argv,
 Result<sandbox::Report> ToolRunner::run_quietly(const std::vector<std::string>& argv, const LineSink& lines) {
   LineCutter cutter(lines);
   SB_TRY(sandbox::Report report, start(argv, {}, [&](std::string_view piece) { cutter.add(piece); }));
-  cutter.finish();
-  return report;
-}
-
-Result<sandbox::Report> ToolRunner::look(const std::vector<std::string>& argv, const LineSink& lines) {
-  LineCutter cutter(lines);
-  SB_TRY(sandbox::Report report, start(argv, {}, [&](std::string_view piece) { cutter.add(piece); }, false));
   cutter.finish();
   return report;
 }

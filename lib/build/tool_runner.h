@@ -39,8 +39,6 @@ class ToolRunner {
   // The same for questions: neither the command nor its output goes to the log.
   [[nodiscard]] Result<sandbox::Report> run_quietly(const std::vector<std::string>& argv,
                                                     const LineSink& lines);
-  // The same for a tool of the host that runs nothing of the project: without a control group.
-  [[nodiscard]] Result<sandbox::Report> look(const std::vector<std::string>& argv, const LineSink& lines);
   // Into the build's log.
   void note(std::string_view text) { append(text); }
   // A path as the commands see it.
@@ -52,7 +50,7 @@ class ToolRunner {
   ToolRunner(const BuildRequest& request, std::stop_token stop);
   [[nodiscard]] Result<sandbox::Report> start(const std::vector<std::string>& argv,
                                               const std::vector<std::string>& environment,
-                                              const sandbox::OutputSink& sink, bool own_group = true);
+                                              const sandbox::OutputSink& sink);
   void append(std::string_view text);
 
   sandbox::Envelope envelope_;

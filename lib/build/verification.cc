@@ -51,8 +51,9 @@ std::string text_of_link(const std::string& target) {
 
 class Verification {
  public:
-  Verification(BuildRequest request, const BuildReport& report, const ProgressSink& progress)
-      : hits_(report.hits), copy_(std::move(request)), progress_(progress) {
+  Verification(BuildRequest request, const BuildReport& report, const ProgressSink& progress,
+               std::stop_token stop)
+      : hits_(report.hits), copy_(std::move(request)), progress_(progress), stop_(std::move(stop)) {
     verified_.hits = static_cast<int>(hits_.size());
     copy_.list_edges = false;
   }
@@ -63,7 +64,7 @@ class Verification {
     if (chosen.empty()) return std::move(verified_);
     SB_TRY(const SecondFolder folder, SecondFolder::make(copy_.cache));
     SB_CHECK(move_to(folder.path()));
-    SB_TRY(ToolRunner tools, ToolRunner::make(copy_, {}));
+    SB_TRY(ToolRunner tools, ToolRunner::make(copy_, stop_));
     SB_TRY(const States first, build_again(tools, chosen));
     const std::vector<std::size_t> suspects = find_suspects(first);
     if (suspects.empty()) return std::move(verified_);
@@ -192,6 +193,7 @@ class Verification {
   const std::vector<cache::Hit>& hits_;
   BuildRequest copy_;
   const ProgressSink& progress_;
+  std::stop_token stop_;
   cache::Places places_;
   Verified verified_;
 };
@@ -208,9 +210,12 @@ Status check_verifiable(const BuildRequest& request) {
 }
 
 Result<Verified> verify_hits(const BuildRequest& request, const BuildReport& report, const Sample& sample,
-                             const ProgressSink& progress) {
+                             const ProgressSink& progress, const std::stop_token& stop) {
   SB_CHECK(check_verifiable(request));
-  return Verification(request, report, progress).run(sample);
+  Result<Verified> verified = Verification(request, report, progress, stop).run(sample);
+  if (!verified && stop.stop_requested())  // whatever it did to Ninja
+    return fail(ErrorKind::interrupted, "verifying was stopped");
+  return verified;
 }
 
 }  // namespace sb::build

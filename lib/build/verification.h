@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,10 @@ struct Verified {
 
 // After a build of this request with list_edges, whose stage nobody has touched since; leaves it alone. Works
 // in a folder below request.cache, as large as the stage, that is gone afterwards. Errors: environment as
-// above; build_failed when an edge of the sample does not run to its end; what copying and running may fail
-// of.
+// above; build_failed when an edge of the sample does not run to its end; interrupted; what copying and
+// running may fail of.
 [[nodiscard]] Result<Verified> verify_hits(const BuildRequest& request, const BuildReport& report,
-                                           const Sample& sample, const ProgressSink& progress);
+                                           const Sample& sample, const ProgressSink& progress,
+                                           const std::stop_token& stop = {});
 
 }  // namespace sb::build

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 #include <thread>
+#include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -24,40 +26,9 @@ constexpr std::int64_t kMostBuilds = 200;
 constexpr std::size_t kKeyBytes = 16;
 constexpr sqlite::Migration kMigrations[] = {{.number = 1, .sql = schema::k001_actions},
                                              {.number = 2, .sql = schema::k002_last_run},
-                                             {.number = 3, .sql = schema::k003_wrong}};
-
-// The outputs of a result as one blob: for each its kind, flags, digest, size, path and link text.
-std::string to_blob(const std::vector<Output>& outputs) {
-  std::string blob;
-  for (const Output& output : outputs) {
-    put_number(blob, static_cast<std::uint64_t>(output.kind));
-    put_number(blob, output.executable ? 1 : 0);
-    blob += output.id.digest.bytes();
-    put_number(blob, output.id.size);
-    put_text(blob, output.path);
-    put_text(blob, output.link);
-  }
-  return blob;
-}
-
-std::optional<std::vector<Output>> outputs_from(std::string_view blob) {
-  std::vector<Output> outputs;
-  WireReader reader(blob);
-  while (reader.ok() && !reader.at_end()) {
-    Output output;
-    const std::uint64_t kind = reader.number();
-    if (kind > static_cast<std::uint64_t>(Output::Kind::folder)) return std::nullopt;
-    output.kind = static_cast<Output::Kind>(kind);
-    output.executable = reader.number() != 0;
-    output.id.digest = Key::from_bytes(reader.text(16));
-    output.id.size = reader.number();
-    output.path = reader.text(reader.number());
-    output.link = reader.text(reader.number());
-    outputs.push_back(std::move(output));
-  }
-  if (!reader.ok()) return std::nullopt;
-  return outputs;
-}
+                                             {.number = 3, .sql = schema::k003_wrong},
+                                             {.number = 4, .sql = schema::k004_removed},
+                                             {.number = 5, .sql = schema::k005_action_of_result}};
 
 // Of their bytes; where they lie, and how they are shared, is the same for all of one key.
 Key key_of_outputs(const std::vector<Output>& outputs) {
@@ -82,6 +53,38 @@ std::vector<Number> numbers_from(const std::string& blob) {
 }
 
 }  // namespace
+
+std::string to_bytes(const std::vector<Output>& outputs) {
+  std::string blob;
+  for (const Output& output : outputs) {
+    put_number(blob, static_cast<std::uint64_t>(output.kind));
+    put_number(blob, output.executable ? 1 : 0);
+    blob += output.id.digest.bytes();
+    put_number(blob, output.id.size);
+    put_text(blob, output.path);
+    put_text(blob, output.link);
+  }
+  return blob;
+}
+
+std::optional<std::vector<Output>> outputs_from(std::string_view bytes) {
+  std::vector<Output> outputs;
+  WireReader reader(bytes);
+  while (reader.ok() && !reader.at_end()) {
+    Output output;
+    const std::uint64_t kind = reader.number();
+    if (kind > static_cast<std::uint64_t>(Output::Kind::folder)) return std::nullopt;
+    output.kind = static_cast<Output::Kind>(kind);
+    output.executable = reader.number() != 0;
+    output.id.digest = Key::from_bytes(reader.text(16));
+    output.id.size = reader.number();
+    output.path = reader.text(reader.number());
+    output.link = reader.text(reader.number());
+    outputs.push_back(std::move(output));
+  }
+  if (!reader.ok()) return std::nullopt;
+  return outputs;
+}
 
 ActionStore::ActionStore(sqlite::Database database) : database_(std::move(database)) {}
 
@@ -118,8 +121,10 @@ Result<ActionStore> ActionStore::open_whole(const std::filesystem::path& file) {
   SB_CHECK(database.migrate("cache", kMigrations));
   // A cache need not survive a power cut, only stay whole: WAL with NORMAL does. The log stays when it is
   // closed, so that a build syncs nothing; 256 pages of it are read in a millisecond.
+  // And a row that is replaced counts as removed (schema/004_removed.sql).
   SB_CHECK(
-      database.execute("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=256"));
+      database.execute("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=256; "
+                       "PRAGMA recursive_triggers=ON"));
   database.keep_log();
   return ActionStore(std::move(database));
 }
@@ -133,6 +138,19 @@ Result<sqlite::Statement*> ActionStore::statement(const char* sql) {
 Status ActionStore::begin_writing() {
   SB_CHECK(database_.execute("BEGIN IMMEDIATE"));
   writing_since_ = steady_clock::now();
+  Status known = forget_swept_paths();
+  if (!known) (void)end_writing();
+  return known;
+}
+
+// Numbers are not given twice (sweep()), so those that others refer to stay right; but a new row must not
+// name one that is gone.
+Status ActionStore::forget_swept_paths() {
+  SB_TRY(sqlite::Statement * find, statement("SELECT times FROM swept"));
+  SB_TRY(const bool there, find->step());
+  const std::int64_t times = there ? find->integer(0) : 0;
+  if (there) SB_CHECK(find->run());
+  if (std::exchange(swept_, times) != times) path_ids_.clear();
   return {};
 }
 
@@ -201,6 +219,14 @@ Result<std::vector<ActionStore::PathId>> ActionStore::list(ListId id) {
   return numbers_from<PathId>(blob);
 }
 
+Result<std::int64_t> ActionStore::removed() {
+  SB_TRY(sqlite::Statement * find, statement("SELECT token FROM removed"));
+  SB_TRY(const bool there, find->step());
+  const std::int64_t token = there ? find->integer(0) : 0;
+  SB_CHECK(find->run());
+  return token;
+}
+
 Result<std::vector<ActionStore::ListId>> ActionStore::lists_of(const Key& action) {
   SB_TRY(sqlite::Statement * find,
          statement("SELECT list FROM shown WHERE action=? ORDER BY seen_ms DESC, list DESC LIMIT 16"));
@@ -227,26 +253,31 @@ Result<std::optional<ActionResult>> ActionStore::result(const Key& key, std::int
   return result;
 }
 
-Status ActionStore::record(const Key& action, std::optional<ListId> list, const Key& key, std::int64_t owner,
-                           const ActionResult& result, std::int64_t now_ms) {
+Result<bool> ActionStore::record(const Key& action, std::optional<ListId> list, const Key& key,
+                                 std::int64_t owner, const ActionResult& result, std::int64_t now_ms) {
   SB_TRY(sqlite::Statement * wrong, statement("SELECT 1 FROM wrong WHERE key=? AND outputs=?"));
   SB_TRY(const bool is_wrong,
          wrong->bind_blob(1, key.bytes()).bind_blob(2, key_of_outputs(result.outputs).bytes()).step());
-  if (is_wrong) return wrong->run();
+  if (is_wrong) {
+    SB_CHECK(wrong->run());
+    return false;
+  }
   SB_TRY(sqlite::Statement * shown,
          statement("INSERT OR REPLACE INTO shown(action, list, seen_ms) VALUES(?,?,?)"));
   if (list) SB_CHECK(shown->bind_blob(1, action.bytes()).bind(2, *list).bind(3, now_ms).run());
   SB_TRY(sqlite::Statement * add,
          statement("INSERT OR REPLACE INTO result(key, owner, used_ms, took_ms, outputs, "
-                   "printed) VALUES(?,?,?,?,?,?)"));
+                   "printed, action) VALUES(?,?,?,?,?,?,?)"));
   SB_CHECK(add->bind_blob(1, key.bytes())
                .bind(2, owner)
                .bind(3, now_ms)
                .bind(4, result.took_ms)
-               .bind_blob(5, to_blob(result.outputs))
+               .bind_blob(5, to_bytes(result.outputs))
                .bind(6, result.printed)
+               .bind_blob(7, action.bytes())
                .run());
-  return give_way();
+  SB_CHECK(give_way());
+  return true;
 }
 
 Status ActionStore::note_run(const LastRun& run, std::int64_t now_ms) {
@@ -428,6 +459,53 @@ Status ActionStore::drop(std::span<const ResultRow> rows) {
   }();
   SB_CHECK(end_writing());
   return dropped;
+}
+
+Status ActionStore::sweep() {
+  SB_CHECK(begin_writing());
+  const Status swept = [&]() -> Status {
+    // Of a result that does not say its action, any list may be.
+    SB_CHECK(database_.execute(
+        "DELETE FROM shown WHERE action NOT IN (SELECT action FROM result WHERE action IS NOT NULL) "
+        "AND NOT EXISTS (SELECT 1 FROM result WHERE action IS NULL)"));
+    // The newest number stays, so that SQLite gives it to nobody else.
+    SB_CHECK(
+        database_.execute("DELETE FROM input_list WHERE id NOT IN (SELECT list FROM shown) AND id NOT IN "
+                          "(SELECT list FROM last_run) "
+                          "AND id < (SELECT max(id) FROM input_list)"));
+    return remove_unnamed_paths();
+  }();
+  SB_CHECK(end_writing());
+  return swept;
+}
+
+Status ActionStore::remove_unnamed_paths() {
+  std::unordered_set<PathId> named;
+  for (const char* sql : {"SELECT paths FROM input_list", "SELECT inputs FROM last_run"}) {
+    SB_TRY(sqlite::Statement * find, statement(sql));
+    while (true) {
+      SB_TRY(const bool row, find->step());
+      if (!row) break;
+      const std::vector<PathId> ids = numbers_from<PathId>(find->text(0));
+      named.insert(ids.begin(), ids.end());
+    }
+  }
+  SB_TRY(sqlite::Statement * find,
+         statement("SELECT id FROM path WHERE id NOT IN (SELECT output FROM last_run) "
+                   "AND id < (SELECT max(id) FROM path)"));
+  std::vector<PathId> unnamed;
+  while (true) {
+    SB_TRY(const bool row, find->step());
+    if (!row) break;
+    const auto id = static_cast<PathId>(find->integer(0));
+    if (!named.contains(id)) unnamed.push_back(id);
+  }
+  if (unnamed.empty()) return {};
+  SB_CHECK(database_.execute("UPDATE swept SET times = times + 1"));
+  path_ids_.clear();
+  SB_TRY(sqlite::Statement * remove, statement("DELETE FROM path WHERE id=?"));
+  for (const PathId id : unnamed) SB_CHECK(remove->bind(1, static_cast<std::int64_t>(id)).run());
+  return {};
 }
 
 Result<std::vector<Key>> ActionStore::keys_of(std::int64_t owner) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -34,6 +35,10 @@ struct Output {
 [[nodiscard]] inline bool has_bytes(const Output& output) {
   return output.kind == Output::Kind::shared || output.kind == Output::Kind::copied;
 }
+
+// For each its kind, flags, digest, size, path and link text. Nothing: these are no such bytes.
+[[nodiscard]] std::string to_bytes(const std::vector<Output>& outputs);
+[[nodiscard]] std::optional<std::vector<Output>> outputs_from(std::string_view bytes);
 
 struct ActionResult {
   std::vector<Output> outputs;
@@ -119,11 +124,17 @@ class ActionStore {
   [[nodiscard]] Result<ListId> list_id(std::span<const PathId> paths);  // adds it; only while writing
   [[nodiscard]] Result<std::vector<PathId>> list(ListId id);
 
+  // The same number as long as no result was removed, by whomever.
+  [[nodiscard]] Result<std::int64_t> removed();
+  // Of a path that is known to have this number.
+  void know_path(PathId id, std::string text) { paths_.try_emplace(id, std::move(text)); }
+
   [[nodiscard]] Result<std::vector<ListId>> lists_of(const Key& action);  // newest first, at most 16
   // owner 0 sees trusted results only; a cycle its own, too.
   [[nodiscard]] Result<std::optional<ActionResult>> result(const Key& key, std::int64_t owner);
-  [[nodiscard]] Status record(const Key& action, std::optional<ListId> list, const Key& key,
-                              std::int64_t owner, const ActionResult& result, std::int64_t now_ms);
+  // False: it was found to be wrong, and is left out.
+  [[nodiscard]] Result<bool> record(const Key& action, std::optional<ListId> list, const Key& key,
+                                    std::int64_t owner, const ActionResult& result, std::int64_t now_ms);
   // For explanations; no build asks for it. A run goes with its result.
   [[nodiscard]] Status note_run(const LastRun& run, std::int64_t now_ms);  // only while writing
   [[nodiscard]] Result<std::optional<LastRun>> last_run(const Key& action);
@@ -145,6 +156,8 @@ class ActionStore {
   [[nodiscard]] Result<std::vector<ResultRow>> results();  // the longest unused first
   // Results, and what only they needed.
   [[nodiscard]] Status drop(std::span<const ResultRow> rows);
+  // Input lists and paths that no result and no run needs any more; others wait meanwhile.
+  [[nodiscard]] Status sweep();
 
   // The change of a cycle was kept: its results are everybody's. Or it was not: they are gone. May be
   // repeated.
@@ -158,6 +171,8 @@ class ActionStore {
   [[nodiscard]] static Status set_aside(const std::filesystem::path& file);
   Result<sqlite::Statement*> statement(const char* sql);
   [[nodiscard]] Result<std::vector<Key>> keys_of(std::int64_t owner);
+  [[nodiscard]] Status forget_swept_paths();
+  [[nodiscard]] Status remove_unnamed_paths();
   [[nodiscard]] Status give_way();  // after each row that makes sense by itself
   [[nodiscard]] Result<std::optional<LastRun>> read_run(sqlite::Statement& find);
 
@@ -166,6 +181,7 @@ class ActionStore {
   std::unordered_map<const char*, sqlite::Statement> prepared_;
   std::unordered_map<PathId, std::string> paths_;
   std::unordered_map<std::string, PathId> path_ids_;
+  std::int64_t swept_ = 0;  // how often paths had been removed when path_ids_ was right
 };
 
 }  // namespace sb::cache

@@ -26,6 +26,7 @@ class RemoteTier;
 
 struct BuildCacheRequest {
   Places places;
+  std::filesystem::path memos{};         // for what is remembered (memo_files.h); empty: nothing is
   std::vector<std::string> targets;      // empty: Ninja's default
   std::vector<std::string> environment;  // "NAME=value", exactly what the edges' commands get
   std::int64_t owner = 0;  // the cycle that builds an untrusted change; 0: its results are everybody's
@@ -36,10 +37,14 @@ struct BuildCacheRequest {
 
 enum class Verdict : std::uint8_t { hit, miss, waits, refused };
 
+// Which builds find the result of an edge.
+enum class Reach : std::uint8_t { nobody, at_this_path, everywhere };
+
 struct EdgeVerdict {
   std::string output;  // the first one, as the manifest writes it
   Verdict verdict = Verdict::miss;
   std::string why;  // of all but a hit
+  Reach reach = Reach::nobody;
 };
 
 // A hit, for who wants to check it.

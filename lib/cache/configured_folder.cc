@@ -304,7 +304,8 @@ Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std:
       ids.push_back(id);
     }
     SB_TRY(const ActionStore::ListId list, store_.list_id(ids));
-    return store_.record(configure, list, key, request_.owner, result, request_.now_ms);
+    SB_CHECK(store_.record(configure, list, key, request_.owner, result, request_.now_ms));
+    return {};
   }();
   SB_CHECK(store_.end_writing());
   return written;

@@ -182,13 +182,17 @@ void read_question(std::string_view text, std::size_t at, std::size_t end, bool 
 
 }  // namespace
 
+std::string without_comments(std::string_view text) {
+  return CommentEraser(text).run();
+}
+
 Traits read_traits(std::string_view text) {
   if (cuts_a_name(text)) return read_traits(joined(text));
   const auto occurs = [&](std::string_view word) { return text.find(word) != std::string_view::npos; };
   Traits traits;
   traits.reads_bytes = reads_by_assembler(text);
   if (!std::ranges::any_of(kTimes, occurs) && !std::ranges::any_of(kQuestions, occurs)) return traits;
-  const std::string code = CommentEraser(text).run();
+  const std::string code = without_comments(text);
   for (const std::string_view word : kTimes) {
     each(code, word, [&](std::size_t, std::size_t) { traits.tells_time = true; });
   }

@@ -18,6 +18,9 @@ struct Traits {
 // Linear; a text without any of these costs a search for each.
 [[nodiscard]] Traits read_traits(std::string_view text);
 
+// With blanks for comments; what they stand between keeps its line.
+[[nodiscard]] std::string without_comments(std::string_view text);
+
 // One line of text for the cache, empty for a file that asks nothing.
 [[nodiscard]] std::string to_text(const Traits& traits);
 [[nodiscard]] Traits traits_from(std::string_view text);

@@ -3,16 +3,24 @@
 
 #include <fmt/format.h>
 
+#include "base/on_threads.h"
 #include "cache/build_state.h"
 
 namespace sb::cache {
 namespace {
+
+constexpr std::size_t kFewestToFind = 50;  // edges whose objects are worth a thread
+
+std::int64_t time_of(const struct stat& info) {
+  return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
 
 class Decider {
  public:
   explicit Decider(BuildCache::State& state) : state_(state) {}
 
   Status run() {
+    if (!state_.remembered) SB_CHECK(recall());
     SB_CHECK(read_lists());
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::refused) continue;
@@ -23,27 +31,86 @@ class Decider {
   }
 
  private:
+  // What the last build of this graph left, as far as nothing of it is gone.
+  Status recall() {
+    ResultsMemo& memo = state_.remembered.emplace();
+    SB_TRY(state_.removed, state_.store.removed());
+    const auto bytes = state_.memo_name.empty() ? std::nullopt : state_.memos.load(state_.results_name());
+    auto found = bytes ? results_memo_from(*bytes) : std::nullopt;
+    if (!found || found->removed != state_.removed || found->edges.size() != state_.edges.size()) return {};
+    memo = *std::move(found);
+    std::vector<FileTable::Number> sources;
+    for (auto& [id, path] : memo.paths) {
+      const FileTable::Number file = state_.keys.file(state_.normal.here(path));
+      state_.note_number(id, file);
+      state_.store.know_path(id, std::move(path));
+      if (state_.is_source(file)) sources.push_back(file);
+    }
+    on_threads(memo.edges.size(), kFewestToFind, [&](std::size_t i) { find_objects(memo.edges[i]); });
+    return state_.files.know(sources);
+  }
+
+  void find_objects(ResultsMemo::Edge& edge) const {
+    edge.object_ns.reserve(edge.result.outputs.size());
+    for (const Output& output : edge.result.outputs) {
+      const auto object = has_bytes(output) ? state_.pool.find(output.id) : std::nullopt;
+      if (has_bytes(output) && !object) edge.known = false;
+      edge.object_ns.push_back(object ? time_of(*object) : 0);
+    }
+  }
+
+  // Null: the store is asked.
+  [[nodiscard]] const ResultsMemo::Edge* last_of(const PlannedEdge& edge) const {
+    if (state_.remembered->edges.empty()) return nullptr;
+    const ResultsMemo::Edge& last =
+        state_.remembered->edges[static_cast<std::size_t>(&edge - state_.edges.data())];
+    return last.known ? &last : nullptr;
+  }
+
   // What each edge read when it last ran: very likely what it would read now.
   Status read_lists() {
     std::vector<FileTable::Number> files;
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::refused || !edge.facts.discovers) continue;
-      SB_TRY(edge.lists, state_.store.lists_of(edge.facts.action));
+      if (const ResultsMemo::Edge* last = last_of(edge)) {
+        edge.list = last->list;
+        edge.discovered = last->discovered;
+        continue;
+      }
+      SB_TRY(edge.lists, lists_of(edge.facts));
       if (edge.lists.empty()) continue;
-      SB_TRY(edge.discovered, state_.store.list(edge.lists.front()));
+      SB_CHECK(read_list(edge, edge.lists.front()));
       for (const ActionStore::PathId id : edge.discovered) {
-        if (state_.by_store_id.contains(id)) continue;
-        SB_TRY(const FileTable::Number file, number_of(id));
+        SB_TRY(const FileTable::Number file, state_.number_of(id));
         if (state_.is_source(file)) files.push_back(file);
       }
     }
     return state_.files.know(files);
   }
 
+  Status read_list(PlannedEdge& edge, ActionStore::ListId list) {
+    SB_TRY(edge.discovered, state_.store.list(list));
+    edge.list = list;
+    return {};
+  }
+
+  // Those of runs elsewhere first.
+  Result<std::vector<ActionStore::ListId>> lists_of(const EdgeFacts& facts) {
+    SB_TRY(std::vector<ActionStore::ListId> own, state_.store.lists_of(facts.action));
+    if (!facts.portable) return own;
+    SB_TRY(std::vector<ActionStore::ListId> lists, state_.store.lists_of(*facts.portable));
+    std::ranges::copy_if(own, std::back_inserter(lists), [seen = lists](ActionStore::ListId list) {
+      return std::ranges::find(seen, list) == seen.end();
+    });
+    return lists;
+  }
+
   Status decide(PlannedEdge& edge) {
     edge.verdict = Verdict::miss;
+    edge.reach = Reach::nobody;
     edge.why.clear();
     edge.can_say_more = false;
+    edge.was_remembered = false;
     edge.newest_input_ns = 0;
     for (const FileTable::Number input : edge.facts.inputs) {
       if (waits_for(edge, input)) return {};
@@ -51,12 +118,18 @@ class Decider {
       edge.newest_input_ns = std::max(edge.newest_input_ns, known->mtime_ns);
     }
     if (!edge.facts.discovers) return look_up(edge, {});
+    ActionStore::ListId tried = 0;
+    if (last_of(edge) != nullptr) {
+      tried = edge.list;
+      SB_CHECK(try_list(edge));
+      if (edge.verdict != Verdict::miss) return {};
+      SB_TRY(edge.lists, lists_of(edge.facts));
+    }
     if (edge.lists.empty())
       set_general_reason(edge, "this command never ran with these tools and file names");
     for (const ActionStore::ListId list : edge.lists) {
-      if (list != edge.lists.front()) {
-        SB_TRY(edge.discovered, state_.store.list(list));
-      }
+      if (list == tried) continue;
+      if (list != edge.list) SB_CHECK(read_list(edge, list));
       SB_CHECK(try_list(edge));
       if (edge.verdict != Verdict::miss) return {};
     }
@@ -87,7 +160,7 @@ class Decider {
     read_.clear();
     std::int64_t newest = edge.newest_input_ns;
     for (const ActionStore::PathId id : edge.discovered) {
-      SB_TRY(const FileTable::Number number, number_of(id));
+      SB_TRY(const FileTable::Number number, state_.number_of(id));
       if (const PlannedEdge* maker = state_.made_by(number);
           maker != nullptr && !state_.is_there(*maker, edge)) {
         if (edge.why.empty()) edge.why = made_by_this_build(number);
@@ -102,20 +175,32 @@ class Decider {
     return {};
   }
 
-  Result<FileTable::Number> number_of(ActionStore::PathId id) {
-    if (const auto known = state_.by_store_id.find(id); known != state_.by_store_id.end())
-      return known->second;
-    SB_TRY(const std::string path, state_.store.path(id));
-    const FileTable::Number number = state_.keys.file(path);
-    state_.by_store_id.emplace(id, number);
-    return number;
+  Status look_up(PlannedEdge& edge, const std::vector<FileTable::Number>& discovered) {
+    if (edge.facts.portable) {
+      SB_CHECK(look_up(edge, *edge.facts.portable, discovered));
+      if (edge.verdict == Verdict::hit) edge.reach = Reach::everywhere;
+      if (edge.verdict != Verdict::miss) return {};
+    }
+    SB_CHECK(look_up(edge, edge.facts.action, discovered));
+    if (edge.verdict == Verdict::hit)
+      edge.reach = state_.normal.is_needed() ? Reach::at_this_path : Reach::everywhere;
+    return {};
   }
 
-  Status look_up(PlannedEdge& edge, const std::vector<FileTable::Number>& discovered) {
-    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, discovered));
+  Status look_up(PlannedEdge& edge, const Key& action, const std::vector<FileTable::Number>& discovered) {
+    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, action, discovered));
     if (!named.refusal.empty()) {
       edge.verdict = Verdict::refused;
       edge.why = std::move(named.refusal);
+      return {};
+    }
+    if (const ResultsMemo::Edge* last = last_of(edge); last != nullptr && last->key == named.key) {
+      edge.verdict = Verdict::hit;
+      edge.why.clear();
+      edge.key = named.key;
+      edge.result = last->result;
+      edge.object_ns = last->object_ns;
+      edge.was_remembered = true;
       return {};
     }
     SB_TRY(std::optional<ActionResult> result, state_.store.result(named.key, state_.request.owner));
@@ -124,15 +209,16 @@ class Decider {
       return {};
     }
     edge.object_ns.clear();
-    for (const Output& output : result->outputs) {
+    for (Output& output : result->outputs) {
+      output.path = state_.normal.here(output.path);
+      output.link = state_.normal.here(output.link);
       const auto object = has_bytes(output) ? state_.pool.find(output.id) : std::nullopt;
       if (has_bytes(output) && !object && !state_.arriving.contains(output.id)) {
         edge.why = fmt::format("the stored bytes of {} are gone", output.path);
         edge.can_say_more = false;
         return {};
       }
-      edge.object_ns.push_back(
-          object ? std::int64_t{object->st_mtim.tv_sec} * 1'000'000'000 + object->st_mtim.tv_nsec : 0);
+      edge.object_ns.push_back(object ? time_of(*object) : 0);
     }
     edge.verdict = Verdict::hit;
     edge.why.clear();

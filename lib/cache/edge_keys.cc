@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "cache/facts_memo.h"
+#include "cache/memo_files.h"
+#include "cache/portable_command.h"
 #include "ninja/build_log.h"
 #include "os/file_system.h"
 
@@ -17,40 +20,19 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFormat = "selfbuild action 1";
+constexpr std::string_view kPortableFormat = "selfbuild portable action 1";
 constexpr std::size_t kMostScripts = 500;
 constexpr std::size_t kMostInFolder = 1000;
-constexpr std::size_t kCrowd = 16;  // files of one name
-
-std::string_view last_name(std::string_view path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
-// "" of a name alone.
-std::string_view folder_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return path.substr(0, slash == std::string_view::npos ? 0 : slash);
-}
-
-// Each folder in which a text that means `path` in another one means `rival`: what is left of the rival when
-// ends that both have are cut off.
-template <typename Visit>
-void each_base(std::string_view path, std::string_view rival, Visit visit) {
-  while (!rival.empty() && last_name(path) == last_name(rival)) {
-    path = folder_of(path);
-    rival = folder_of(rival);
-    visit(rival);
-  }
-}
 
 bool is_shared_library(std::string_view path) {
-  const std::string_view name = last_name(path);
+  const std::string_view name = path.substr(path.rfind('/') + 1);
   return name.ends_with(".so") || name.find(".so.") != std::string_view::npos;
 }
 
 // Programs that make their output anew, and never write into what they read.
 bool leaves_inputs_alone(std::string_view program) {
   if (is_compiler_driver(program)) return true;
-  std::string_view name = last_name(program);
+  std::string_view name = program.substr(program.rfind('/') + 1);
   for (const std::string_view safe :
        {"ar", "ranlib", "gcc-ar", "gcc-ranlib", "llvm-ar", "llvm-ranlib", "cmake"}) {
     if (name.starts_with(safe) &&
@@ -105,27 +87,15 @@ Key processor() {
   return key.finish();
 }
 
-// Every file below a folder, its path added to the folder's name as commands see it; at most so many.
-std::vector<std::string> files_below(const fs::path& real, const std::string& seen, std::size_t most) {
-  std::vector<std::string> files;
-  std::error_code code;
-  for (fs::recursive_directory_iterator it(real, code), end; !code && it != end && files.size() <= most;
-       it.increment(code)) {
-    std::error_code ignored;
-    if (it->path().filename() == ".git" && it.depth() == 0) {
-      it.disable_recursion_pending();
-    } else if (!it->is_directory(ignored)) {
-      files.push_back(seen + it->path().native().substr(real.native().size()));
-    }
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
-// A folder and all above it.
-void add_with_ancestors(std::unordered_set<std::string>& folders, std::string_view folder) {
-  while (!folder.empty() && folders.insert(std::string(folder)).second)
-    folder = folder.substr(0, folder.rfind('/'));
+// This very program: by its file, which nobody writes to in place.
+Key own_program() {
+  struct stat info{};
+  KeyBuilder key;
+  if (::stat("/proc/self/exe", &info) != 0) return key.finish();
+  key.add(static_cast<std::uint64_t>(info.st_dev)).add(static_cast<std::uint64_t>(info.st_ino));
+  key.add(static_cast<std::uint64_t>(info.st_size));
+  key.add(static_cast<std::uint64_t>(info.st_mtim.tv_sec));
+  return key.add(static_cast<std::uint64_t>(info.st_mtim.tv_nsec)).finish();
 }
 
 }  // namespace
@@ -151,14 +121,21 @@ EdgeKeys::EdgeKeys(const ninja::Manifest& manifest, const Places& places, FileTa
                    const StageListing& listing, const std::vector<std::string>& environment)
     : manifest_(manifest),
       places_(places),
+      normal_(places),
       files_(files),
       tools_(tools),
       listing_(listing),
       packages_(package_state()),
       node_files_(manifest.node_count(), kUnknown) {
   KeyBuilder key;
-  for (const std::string& variable : environment) key.add(variable);
+  KeyBuilder portable;
+  for (const std::string& variable : environment) {
+    key.add(variable);
+    // Empty folders that each build gets anew, and that no compiler names in what it makes (path_traces.h).
+    if (!variable.starts_with("HOME=") && !variable.starts_with("TMPDIR=")) portable.add(variable);
+  }
   environment_ = key.finish();
+  portable_environment_ = portable.finish();
   for (ninja::NodeId node = 0; node < manifest_.node_count(); ++node) {
     const ninja::EdgeId edge = manifest_.producer(node);
     if (edge == ninja::kNoEdge || manifest_.edge(edge).is_phony()) continue;
@@ -170,7 +147,7 @@ EdgeKeys::EdgeKeys(const ninja::Manifest& manifest, const Places& places, FileTa
 
 FileTable::Number EdgeKeys::file(ninja::NodeId node) {
   FileTable::Number& known = node_files_[node];
-  if (known == kUnknown) known = file(manifest_.path(node));
+  if (known == kUnknown) known = files_.number(places_.of_node(manifest_.path(node)));
   return known;
 }
 
@@ -184,7 +161,68 @@ std::string EdgeKeys::refusal_of(ninja::EdgeId edge) const {
   return {};
 }
 
-Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
+Result<std::vector<EdgeFacts>> EdgeKeys::facts(std::span<const ninja::EdgeId> edges, const MemoFiles& memos,
+                                               const std::string& name) {
+  const std::optional<std::string> bytes = name.empty() ? std::nullopt : memos.load(name);
+  std::optional<FactsMemo> memo = bytes ? facts_memo_from(*bytes, files_) : std::nullopt;
+  if (memo && memo->facts.size() == edges.size()) {
+    SB_TRY(const bool still_true, this->still_true(memo->asked));
+    for (FactsMemo::Search& search : memo->searches) {
+      if (still_true) search_of(std::move(search.folders), search.anywhere);
+    }
+    if (still_true) return std::move(memo->facts);
+  }
+  FactsMemo found;
+  found.facts.reserve(edges.size());
+  for (const ninja::EdgeId edge : edges) {
+    SB_TRY(EdgeFacts facts, facts_of(edge));
+    found.facts.push_back(std::move(facts));
+  }
+  if (!name.empty() && memos.writes()) {
+    found.asked = std::move(asked_);
+    for (const Search& search : searches_)
+      found.searches.push_back({.folders = search.folders, .anywhere = search.anywhere});
+    memos.save(name, to_bytes(found, files_));
+  }
+  return std::move(found.facts);
+}
+
+std::string EdgeKeys::memo_name(std::span<const ninja::EdgeId> edges) const {
+  // A symlink may lead to another folder than before, and no name in the stage shows it.
+  if (listing_.links_folders()) return {};
+  KeyBuilder key;
+  // Another build of this program may read commands otherwise.
+  key.add(std::string_view("memo 1")).add(own_program()).add(manifest_.digest());
+  key.add({reinterpret_cast<const char*>(edges.data()), edges.size_bytes()});
+  key.add(places_.source).add(places_.build).add(environment_).add(packages_);
+  return key.add(listing_.whole()).add(listing_.links()).finish().hex();
+}
+
+Result<bool> EdgeKeys::still_true(const Asked& asked) {
+  std::vector<FileTable::Number> files;
+  files.reserve(asked.files.size());
+  for (const auto& [file, type] : asked.files) files.push_back(file);
+  SB_CHECK(files_.know(files));
+  for (const auto& [file, type] : asked.files) {
+    SB_TRY(const FileTable::Known* known, files_.known(file));
+    if (known->type != type) return false;
+  }
+  for (const Asked::Program& then : asked.programs) {
+    SB_TRY(const Asked::Program now, ask(then.name, then.flags));
+    if (now.path != then.path || now.identity != then.identity) return false;
+  }
+  return !asked.processor || *asked.processor == processor();
+}
+
+Result<FileTable::Type> EdgeKeys::type_of(FileTable::Number file) {
+  SB_TRY(const FileTable::Known* known, files_.known(file));
+  if (asked_files_.size() <= file) asked_files_.resize(files_.size());
+  if (!asked_files_[file]) asked_.files.emplace_back(file, known->type);
+  asked_files_[file] = true;
+  return known->type;
+}
+
+Result<EdgeFacts> EdgeKeys::facts_of(ninja::EdgeId id) {
   EdgeFacts facts;
   ++stamp_;
   passed_.insert(id);
@@ -240,15 +278,20 @@ Result<EdgeFacts> EdgeKeys::facts(ninja::EdgeId id) {
   if (facts.discovers && !facts.deps_in_log) facts.outputs.push_back(file(facts.depfile));
   for (const std::string& side : command.side_outputs) facts.outputs.push_back(files_.number(side));
 
-  KeyBuilder action;
-  action.add(kFormat).add(places_.source).add(places_.build).add(environment_);
-  action.add(logged).add(facts.depfile).add(std::uint64_t{facts.deps_in_log});
+  ActionKeys action(normal_);
+  action.add(kFormat, kPortableFormat).add(places_.source, normal_.relation()).add_path(places_.build);
+  action.add(environment_, portable_environment_).add_text(logged).add_text(facts.depfile);
+  action.add(std::uint64_t{facts.deps_in_log});
   SB_CHECK(add_tools(command, facts, action));
   if (!facts.only_links || command.driver.empty()) action.add(packages_);
-  if (command.asks_cpu) action.add(processor());
-  for (const FileTable::Number output : facts.outputs) action.add(files_.path(output));
-  for (const FileTable::Number input : facts.inputs) action.add(files_.path(input));
-  facts.action = action.finish();
+  if (command.asks_cpu && !asked_.processor) asked_.processor = processor();
+  if (command.asks_cpu) action.add(*asked_.processor);
+  for (const FileTable::Number output : facts.outputs) action.add_path(files_.path(output));
+  for (const FileTable::Number input : facts.inputs) action.add_path(files_.path(input));
+  facts.action = action.own();
+  if (!normal_.is_needed() || !facts.refusal.empty()) return facts;
+  const auto words = portable_words(command_line, places_, normal_);
+  if (words) facts.portable = KeyBuilder().add(action.portable()).add(join(*words, "\n")).finish();
   return facts;
 }
 
@@ -274,7 +317,7 @@ void EdgeKeys::add_declared(ninja::NodeId node, EdgeFacts& facts, std::unordered
     if (!alias.explicit_inputs.empty() || !alias.implicit_inputs.empty()) continue;
     // A phony name without inputs: a file that may be missing; when it is, its users run in every build.
     const FileTable::Number optional = file(next);
-    if (const auto known = files_.known(optional); known && (*known)->type == FileTable::Type::missing) {
+    if (const auto type = type_of(optional); type && *type == FileTable::Type::missing) {
       facts.refusal = fmt::format("it runs in every build, because of {}", manifest_.path(next));
     }
     add_input(optional, facts);
@@ -293,16 +336,16 @@ Status EdgeKeys::add_mentioned(const CommandFacts& command, EdgeFacts& facts) {
     // is no input of the next.
     if (maker == ninja::kNoEdge && is_below(path, places_.build) && !listing_.had(path)) continue;
     if (maker == ninja::kNoEdge) {
-      SB_TRY(const FileTable::Known* known, files_.known(mentioned));
-      if (known->type != FileTable::Type::regular) continue;
+      SB_TRY(const FileTable::Type type, type_of(mentioned));
+      if (type != FileTable::Type::regular) continue;
     }
     add_input(mentioned, facts);
     if (is_script(path) && places_.in_stage(path)) add_script_folder(path, facts);
   }
   for (const std::string& path : facts.discovers ? std::vector<std::string>() : command.named_to_tools) {
     if (is_below(places_.source, path) || path == places_.source) {
-      SB_TRY(const FileTable::Known* known, files_.known(files_.number(path)));
-      if (known->type == FileTable::Type::folder) facts.refusal = "it may read all of the source folder";
+      SB_TRY(const FileTable::Type type, type_of(files_.number(path)));
+      if (type == FileTable::Type::folder) facts.refusal = "it may read all of the source folder";
     } else if (is_below(path, places_.source) && !is_below(path, places_.build) && path != places_.build) {
       SB_CHECK(add_folder(path, facts));
     }
@@ -312,9 +355,9 @@ Status EdgeKeys::add_mentioned(const CommandFacts& command, EdgeFacts& facts) {
 
 // A tool that gets a folder may read all that is in it.
 Status EdgeKeys::add_folder(const std::string& path, EdgeFacts& facts) {
-  SB_TRY(const FileTable::Known* known, files_.known(files_.number(path)));
-  if (known->type != FileTable::Type::folder) return {};
-  const std::vector<std::string> files = files_below(places_.real(path), path, kMostInFolder);
+  SB_TRY(const FileTable::Type type, type_of(files_.number(path)));
+  if (type != FileTable::Type::folder) return {};
+  const std::vector<std::string> files = files_below(places_, path, kMostInFolder);
   if (files.size() > kMostInFolder) facts.refusal = fmt::format("it may read all of {}", path);
   for (const std::string& each : files) add_input(files_.number(each), facts);
   return {};
@@ -325,7 +368,7 @@ void EdgeKeys::add_script_folder(const std::string& script, EdgeFacts& facts) {
   const std::string folder = script.substr(0, script.rfind('/'));
   const auto [known, fresh] = script_folders_.try_emplace(folder);
   if (fresh) {
-    for (const std::string& path : files_below(places_.real(folder), folder, kMostInFolder)) {
+    for (const std::string& path : files_below(places_, folder, kMostInFolder)) {
       if (is_script(path) && !is_below(path, places_.build)) known->second.push_back(files_.number(path));
     }
   }
@@ -354,28 +397,48 @@ void EdgeKeys::add_shared_libraries(ninja::EdgeId id, EdgeFacts& facts,
   }
 }
 
-Status EdgeKeys::add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBuilder& action) {
+Result<Asked::Program> EdgeKeys::ask(const std::string& name, const std::vector<std::string>& flags) {
+  Asked::Program program{.name = name, .flags = flags, .path = tools_.locate(name), .identity = {}};
+  if (!program.path.empty() && places_.in_stage(program.path)) return program;
+  const Result<const Tool*> tool = tools_.find(name, flags);
+  if (!tool && tool.error().kind != ErrorKind::not_found) return fail(tool.error());
+  if (tool) program.identity = (*tool)->identity;
+  return program;
+}
+
+Result<const Asked::Program*> EdgeKeys::program_of(const std::string& name,
+                                                   const std::vector<std::string>& flags) {
+  const std::string key = name + "\n" + join(flags, "\n");
+  if (const auto known = asked_programs_.find(key); known != asked_programs_.end())
+    return &asked_.programs[known->second];
+  SB_TRY(Asked::Program program, ask(name, flags));
+  asked_programs_.emplace(key, asked_.programs.size());
+  return &asked_.programs.emplace_back(std::move(program));
+}
+
+Status EdgeKeys::add_tools(const CommandFacts& command, EdgeFacts& facts, ActionKeys& action) {
+  static const std::vector<std::string> kNoFlags;
   std::vector<std::string> include_dirs;
   std::vector<std::string> library_dirs;
   for (const std::string& program : command.programs) {
     const bool driver = program == command.driver;
-    if (const std::string path = tools_.locate(program); !path.empty() && places_.in_stage(path)) {
-      add_input(files_.number(path), facts);
-      if (is_script(path)) add_script_folder(path, facts);
+    const std::vector<std::string>& flags = driver ? command.driver_flags : kNoFlags;
+    SB_TRY(const Asked::Program* known, program_of(program, flags));
+    if (!known->path.empty() && places_.in_stage(known->path)) {
+      add_input(files_.number(known->path), facts);
+      if (is_script(known->path)) add_script_folder(known->path, facts);
       if (driver) facts.refusal = "its compiler is built by the project";
       continue;
     }
-    const Result<const Tool*> tool =
-        tools_.find(program, driver ? command.driver_flags : std::vector<std::string>());
-    if (!tool && tool.error().kind == ErrorKind::not_found) {
-      action.add("built into the shell: " + program);  // echo, test, …; a missing one fails by itself
+    if (!known->identity) {
+      action.add_text("built into the shell: " + program);  // echo, test, …; a missing one fails by itself
       continue;
     }
-    if (!tool) return fail(tool.error());
-    action.add((*tool)->identity);
+    action.add(*known->identity);
     if (!driver) continue;
-    include_dirs = (*tool)->include_dirs;
-    library_dirs = (*tool)->library_dirs;
+    SB_TRY(const Tool* tool, tools_.find(program, command.driver_flags));
+    include_dirs = tool->include_dirs;
+    library_dirs = tool->library_dirs;
   }
   if (!facts.only_links) {
     // Whatever it was given may be a program that it runs.
@@ -387,13 +450,17 @@ Status EdgeKeys::add_tools(const CommandFacts& command, EdgeFacts& facts, KeyBui
   }
   if (!command.driver.empty() && !facts.discovers)
     SB_CHECK(add_libraries(command, library_dirs, facts, action));
-  if (facts.discovers) facts.search = search_of(command, include_dirs);
+  if (!facts.discovers) return {};
+  std::vector<std::string> folders = command.include_dirs;
+  folders.insert(folders.end(), include_dirs.begin(), include_dirs.end());
+  // Where a tool that is no compiler searches, nobody says.
+  facts.search = search_of(std::move(folders), command.driver.empty() || listing_.links_folders());
   return {};
 }
 
 // -lname, as the linker looks for it: the first folder that has one wins, so the earlier ones must not.
 Status EdgeKeys::add_libraries(const CommandFacts& command, const std::vector<std::string>& host_dirs,
-                               EdgeFacts& facts, KeyBuilder& action) {
+                               EdgeFacts& facts, ActionKeys& action) {
   std::vector<std::string> folders = command.library_dirs;
   folders.insert(folders.end(), host_dirs.begin(), host_dirs.end());
   for (const std::string& library : command.libraries) {
@@ -405,234 +472,16 @@ Status EdgeKeys::add_libraries(const CommandFacts& command, const std::vector<st
         const FileTable::Number candidate = files_.number(fmt::format("{}/{}", *folder, name));
         const bool made = producer(candidate) != ninja::kNoEdge;
         if (!made) {
-          SB_TRY(const FileTable::Known* known, files_.known(candidate));
-          if (known->type != FileTable::Type::regular) continue;
+          SB_TRY(const FileTable::Type type, type_of(candidate));
+          if (type != FileTable::Type::regular) continue;
         }
         found = true;
-        action.add(files_.path(candidate));
+        action.add_path(files_.path(candidate));
         add_input(candidate, facts);
       }
     }
   }
   return {};
-}
-
-std::size_t EdgeKeys::search_of(const CommandFacts& command, const std::vector<std::string>& host_dirs) {
-  std::vector<std::string> folders = command.include_dirs;
-  folders.insert(folders.end(), host_dirs.begin(), host_dirs.end());
-  // Where a tool that is no compiler searches, nobody says.
-  const bool anywhere = command.driver.empty() || listing_.links_folders();
-  const std::string name = join(folders, "\n") + (anywhere ? "\nanywhere" : "");
-  const auto [known, fresh] = search_numbers_.emplace(name, searches_.size());
-  if (fresh) {
-    Search search;
-    search.folders = std::move(folders);
-    search.anywhere = anywhere;
-    add_with_ancestors(search.of_stage, places_.build);  // -include starts there
-    for (const std::string& folder : search.folders) {
-      const bool stage = places_.in_stage(folder) || folder == places_.source || folder == places_.build;
-      if (stage) add_with_ancestors(search.of_stage, folder);
-      // One of the stage may be a symlink out of it.
-      if ((!stage || listing_.links_folders()) &&
-          std::ranges::find(search.of_host, folder) == search.of_host.end())
-        search.of_host.push_back(folder);
-    }
-    searches_.push_back(std::move(search));
-  }
-  return known->second;
-}
-
-Result<EdgeKeys::Named> EdgeKeys::result_key(const EdgeFacts& facts,
-                                             std::span<const FileTable::Number> discovered) {
-  KeyBuilder key;
-  key.add(facts.action);
-  for (const FileTable::Number input : facts.inputs) {
-    SB_TRY(const FileTable::Known* known, files_.known(input));
-    if (known->type == FileTable::Type::folder)
-      return Named{.key = {}, .refusal = fmt::format("an input is a folder: {}", files_.path(input))};
-    if (known->type == FileTable::Type::other)
-      return Named{.key = {}, .refusal = fmt::format("an input is no file: {}", files_.path(input))};
-    key.add(static_cast<std::uint64_t>(known->type)).add(known->digest);
-  }
-  if (!facts.discovers) return Named{.key = key.finish(), .refusal = {}};
-
-  Search& search = searches_[facts.search];
-  key.add(listing_.links());
-  std::vector<const Surroundings*> with_rivals;
-  const std::pair<std::span<const FileTable::Number>, bool> lists[] = {{facts.inputs, false},
-                                                                       {discovered, true}};
-  for (const auto& [inputs, found] : lists) {
-    for (const FileTable::Number input : inputs) {
-      SB_TRY(const Surroundings* around, surroundings(search, input, found));
-      if (!around->refusal.empty()) return Named{.key = {}, .refusal = around->refusal};
-      key.add(around->key);
-      if (!around->beside.empty() || !around->crowded.empty()) with_rivals.push_back(around);
-    }
-  }
-  if (with_rivals.empty()) return Named{.key = key.finish(), .refusal = {}};
-  std::unordered_set<std::string> includers = folders_of(facts.inputs);
-  includers.merge(folders_of(discovered));
-  for (const Surroundings* around : with_rivals) {
-    for (const auto& [folder, rival] : around->beside) {
-      if (includers.contains(folder)) key.add(rival);
-    }
-    for (const std::string& path : around->crowded) {
-      for (const std::string& rival : rivals_in(includers, path)) key.add(rival);
-    }
-  }
-  return Named{.key = key.finish(), .refusal = {}};
-}
-
-// Where the includers among the files lie, as far as they belong to the stage.
-std::unordered_set<std::string> EdgeKeys::folders_of(std::span<const FileTable::Number> files) const {
-  std::unordered_set<std::string> folders;
-  for (const FileTable::Number file : files) {
-    const std::string_view path = files_.path(file);
-    if (places_.in_stage(path)) add_with_ancestors(folders, path.substr(0, path.rfind('/')));
-  }
-  return folders;
-}
-
-// Other files of the stage that an include of this name could mean. An include's text is an end of the path
-// of what it found; a rival is found by the same text from another folder.
-void EdgeKeys::add_rivals(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
-                          Surroundings& around) {
-  if (listing_.of_name(last_name(name)).size() > kCrowd) return add_crowd(search, path, name, key, around);
-  std::vector<std::string> rivals = listing_.of_name(last_name(name));
-  std::ranges::sort(rivals);
-  for (const std::string& rival : rivals) {
-    if (rival == path) continue;
-    bool counted = false;
-    each_base(path, rival, [&](std::string_view folder) {
-      if (!counted && (search.anywhere || search.of_stage.contains(std::string(folder)))) {
-        key.add(rival);
-        counted = true;
-      }
-      around.beside.emplace_back(std::string(folder), rival);
-    });
-  }
-}
-
-// The same for a name that many files have: each of them would be a rival of each other one.
-void EdgeKeys::add_crowd(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
-                         Surroundings& around) {
-  if (search.anywhere) {
-    key.add(crowd_of(last_name(name)).key);
-    return;
-  }
-  for (const std::string& rival : rivals_in(search.of_stage, path)) key.add(rival);
-  around.crowded.emplace_back(path);
-}
-
-const EdgeKeys::Crowd& EdgeKeys::crowd_of(std::string_view name) {
-  const auto [known, fresh] = crowds_.try_emplace(std::string(name));
-  Crowd& crowd = known->second;
-  if (!fresh) return crowd;
-  const std::vector<std::string>& files = listing_.of_name(name);
-  std::vector<std::string_view> sorted(files.begin(), files.end());
-  std::ranges::sort(sorted);
-  KeyBuilder key;
-  for (const std::string_view file : sorted) {
-    key.add(file);
-    crowd.by_parent[last_name(folder_of(file))].push_back(file);
-  }
-  crowd.key = key.finish();
-  return crowd;
-}
-
-// The files that an include of this path could find in one of the folders instead; sorted.
-std::vector<std::string> EdgeKeys::rivals_in(const std::unordered_set<std::string>& folders,
-                                             std::string_view path) {
-  std::vector<std::string> rivals;
-  const std::string_view name = last_name(path);
-  for (const std::string& folder : folders) {
-    std::string rival = fmt::format("{}/{}", folder, name);
-    if (rival != path && listing_.had(rival)) rivals.push_back(std::move(rival));
-  }
-  const Crowd& crowd = crowd_of(name);
-  const auto alike = crowd.by_parent.find(last_name(folder_of(path)));
-  if (alike != crowd.by_parent.end()) {
-    for (const std::string_view rival : alike->second) {
-      if (rival == path) continue;
-      each_base(folder_of(path), folder_of(rival), [&](std::string_view folder) {
-        if (folders.contains(std::string(folder))) rivals.emplace_back(rival);
-      });
-    }
-  }
-  std::ranges::sort(rivals);
-  return rivals;
-}
-
-Result<const EdgeKeys::Surroundings*> EdgeKeys::surroundings(Search& search, FileTable::Number file,
-                                                             bool found) {
-  auto& memo = found ? search.found : search.named;
-  if (const auto known = memo.find(file); known != memo.end()) return &known->second;
-  SB_TRY(const FileTable::Known* known, files_.known(file));
-  SB_TRY(const Traits* traits, files_.traits(file));
-  const std::string& path = files_.path(file);
-  Surroundings around;
-  if (traits->tells_time)
-    around.refusal = fmt::format(
-        "{} uses __DATE"
-        "__ or __TIME"
-        "__",
-        path);
-  if (traits->reads_bytes) around.refusal = fmt::format("{} lets the assembler read a file", path);
-  KeyBuilder key;
-  key.add(path).add(static_cast<std::uint64_t>(known->type)).add(known->digest);
-  if (found) add_rivals(search, path, path, key, around);
-  for (const std::string& folder : search.folders) {
-    if (!found || !is_below(path, folder)) continue;
-    const std::string_view name = std::string_view(path).substr(folder.size() + 1);
-    for (const std::string& other : search.of_host) {
-      if (other != folder && host_has(other, name)) key.add(other).add(name);
-    }
-  }
-  for (const std::string& name : traits->asked) {
-    key.add(name);
-    // Whether a file of that name is there; the text stands for a path of its own.
-    add_rivals(search, name, name, key, around);
-    for (const std::string& folder : search.of_host) key.add(std::uint64_t{host_has(folder, name)});
-    if (name.starts_with('/')) key.add(std::uint64_t{host_has("", name.substr(1))});
-  }
-  if (traits->asks_computed) {
-    if (!search.host_names) {
-      KeyBuilder names;
-      for (const std::string& folder : search.of_host) {
-        // What packages bring changes with them.
-        const bool packaged = folder == "/usr/include" || is_below(folder, "/usr");
-        const std::size_t most = packaged ? 0 : kMostInFolder;
-        for (const std::string& name : files_below(places_.real(folder), folder, most)) names.add(name);
-      }
-      search.host_names = names.finish();
-    }
-    key.add(listing_.whole()).add(*search.host_names).add(packages_);
-  }
-  around.key = key.finish();
-  return &memo.emplace(file, std::move(around)).first->second;
-}
-
-const std::unordered_set<std::string>& EdgeKeys::names_in(const std::string& folder) {
-  const auto [known, fresh] = host_folders_.try_emplace(folder);
-  if (!fresh) return known->second;
-  std::error_code code;
-  for (fs::directory_iterator it(places_.real(folder), code), end; !code && it != end; it.increment(code))
-    known->second.insert(it->path().filename().string());
-  return known->second;
-}
-
-// Asks the lists of the folders on the way first: nearly all names are nowhere.
-bool EdgeKeys::host_has(const std::string& folder, std::string_view name) {
-  std::string at = folder;
-  for (std::string_view rest = name; !folder.empty() && !rest.empty();) {
-    const std::string part(rest.substr(0, rest.find('/')));
-    if (part.starts_with('.')) break;
-    if (!names_in(at).contains(part)) return false;
-    at.append("/").append(part);
-    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
-  }
-  struct stat info{};
-  return ::stat(places_.real(fmt::format("{}/{}", folder, name)).c_str(), &info) == 0;
 }
 
 }  // namespace sb::cache

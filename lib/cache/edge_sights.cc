@@ -53,10 +53,10 @@ Key EdgeKeys::key_beside(const Surroundings& around, const std::unordered_set<st
   KeyBuilder key;
   key.add(around.key);
   for (const auto& [folder, rival] : around.beside) {
-    if (includers.contains(folder)) key.add(rival);
+    if (includers.contains(folder)) normal_.add(key, rival);
   }
   for (const std::string& path : around.crowded) {
-    for (const std::string& rival : rivals_in(includers, path)) key.add(rival);
+    for (const std::string& rival : rivals_in(includers, path)) normal_.add(key, rival);
   }
   return key.finish();
 }

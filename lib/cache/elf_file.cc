@@ -33,20 +33,42 @@ std::vector<Entry> table_at(int fd, std::uint64_t at, std::size_t count) {
   return table;
 }
 
-// Up to its final zero; empty when there is none in reach.
-std::string text_at(int fd, std::uint64_t at) {
-  std::array<char, kLongestText> block{};
-  const ssize_t n = ::pread(fd, block.data(), block.size(), static_cast<off_t>(at));
-  if (n <= 0) return {};
-  const std::string_view text(block.data(), static_cast<std::size_t>(n));
-  const std::size_t end = text.find('\0');
-  return end == std::string_view::npos ? std::string() : std::string(text.substr(0, end));
-}
+// The texts of a file, which lie side by side: most are in the block that was read for the one before.
+class Texts {
+ public:
+  explicit Texts(int fd) : fd_(fd) {}
+
+  // Up to its final zero; empty when there is none in reach.
+  std::string at(std::uint64_t offset) {
+    std::optional<std::string> text = in_block(offset);
+    if (!text) {
+      const ssize_t n = ::pread(fd_, block_.data(), block_.size(), static_cast<off_t>(offset));
+      begin_ = offset;
+      size_ = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+      text = in_block(offset);
+    }
+    return std::move(text).value_or(std::string());
+  }
+
+ private:
+  [[nodiscard]] std::optional<std::string> in_block(std::uint64_t offset) const {
+    if (offset < begin_ || offset - begin_ >= size_) return std::nullopt;
+    const std::string_view rest(block_.data() + (offset - begin_), size_ - (offset - begin_));
+    const std::size_t end = rest.find('\0');
+    if (end == std::string_view::npos) return std::nullopt;
+    return std::string(rest.substr(0, end));
+  }
+
+  int fd_;
+  std::uint64_t begin_ = 0;
+  std::size_t size_ = 0;  // of what was read
+  std::array<char, kLongestText> block_{};
+};
 
 template <typename Header, typename Segment, typename Entry>
 class Reader {
  public:
-  Reader(int fd, int bits) : fd_(fd) { file_.bits = bits; }
+  Reader(int fd, int bits) : fd_(fd), texts_(fd) { file_.bits = bits; }
 
   ElfFile read() {
     Header header{};
@@ -58,7 +80,7 @@ class Reader {
     file_.machine = header.e_machine;
     segments_ = table_at<Segment>(fd_, header.e_phoff, header.e_phnum);
     for (const Segment& segment : segments_) {
-      if (segment.p_type == PT_INTERP) file_.interpreter = text_at(fd_, segment.p_offset);
+      if (segment.p_type == PT_INTERP) file_.interpreter = texts_.at(segment.p_offset);
       if (segment.p_type == PT_DYNAMIC) read_dynamic(segment);
     }
     return std::move(file_);
@@ -77,9 +99,9 @@ class Reader {
     }
     for (const Entry& entry : entries) {
       if (entry.d_tag == DT_NULL) break;
-      if (entry.d_tag == DT_NEEDED) file_.needed.push_back(text_at(fd_, *base + entry.d_un.d_val));
-      if (entry.d_tag == DT_RPATH) file_.rpath = split(text_at(fd_, *base + entry.d_un.d_val), ':');
-      if (entry.d_tag == DT_RUNPATH) file_.runpath = split(text_at(fd_, *base + entry.d_un.d_val), ':');
+      if (entry.d_tag == DT_NEEDED) file_.needed.push_back(texts_.at(*base + entry.d_un.d_val));
+      if (entry.d_tag == DT_RPATH) file_.rpath = split(texts_.at(*base + entry.d_un.d_val), ':');
+      if (entry.d_tag == DT_RUNPATH) file_.runpath = split(texts_.at(*base + entry.d_un.d_val), ':');
     }
     if (!file_.runpath.empty()) file_.rpath.clear();
   }
@@ -94,6 +116,7 @@ class Reader {
   }
 
   int fd_;
+  Texts texts_;
   ElfFile file_;
   std::vector<Segment> segments_;
 };

@@ -21,7 +21,9 @@ constexpr std::int64_t kRacy = 2 * kSecond;
 constexpr std::int64_t kLargestInput = std::int64_t{4} << 30;
 constexpr std::int64_t kLargestText = 16 << 20;
 constexpr std::size_t kBlock = 256 << 10;
-constexpr std::size_t kFewestToRead = 4;  // that are worth a thread
+// That are worth a thread:
+constexpr std::size_t kFewestToLook = 100;
+constexpr std::size_t kFewestToRead = 4;
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
@@ -72,12 +74,16 @@ Result<std::size_t> read_some(int fd, char* to, std::size_t size) {
 Result<Key> digest_of(int fd, std::size_t expected, std::string& text) {
   std::string bytes(std::min(expected + 1, kBlock), '\0');
   std::size_t size = 0;  // of what is kept
+  std::size_t total = 0;
   KeyBuilder key;
   SB_TRY(std::size_t n, read_some(fd, bytes.data(), bytes.size()));
   bool keep = is_text(std::string_view(bytes).substr(0, n));
   while (n > 0) {
     key.add_raw(std::string_view(bytes).substr(size, n));
+    total += n;
+    const bool is_all = total == expected && n < bytes.size() - size;  // the end need not be asked for
     if (keep) size += n;
+    if (is_all) break;
     if (static_cast<std::int64_t>(size) > kLargestText) {
       keep = false;
       size = 0;
@@ -110,44 +116,51 @@ Status FileTable::know(std::span<const Number> files) {
   std::ranges::sort(once);
   once.erase(std::ranges::unique(once).begin(), once.end());
   std::vector<Look> looks;
+  looks.reserve(once.size());
   for (const Number file : once) {
-    if (entries_[file].known) continue;
-    SB_TRY(Look look, this->look(file));
-    looks.push_back(std::move(look));
+    if (!entries_[file].known) looks.push_back({.file = file, .known = {}});
   }
-  on_threads(looks.size(), kFewestToRead, [&](std::size_t i) {
-    if (looks[i].is_read) read(looks[i]);
-  });
+  on_threads(looks.size(), kFewestToLook, [&](std::size_t i) { look(looks[i]); });
+  for (Look& look : looks) SB_CHECK(recall(look));
+  std::vector<Look*> changed;
+  for (Look& look : looks) {
+    if (look.is_read) changed.push_back(&look);
+  }
+  on_threads(changed.size(), kFewestToRead, [&](std::size_t i) { read(*changed[i]); });
   for (Look& look : looks) SB_CHECK(end(std::move(look)));
   return {};
 }
 
-// All that can be known without reading the file.
-Result<FileTable::Look> FileTable::look(Number file) {
-  const std::string real = places_.real(path(file));
+void FileTable::look(Look& look) const {
+  const std::string real = places_.real(path(look.file));
   struct stat info{};
-  Look look{.file = file, .known = {}};
   Known& known = look.known;
   if (::stat(real.c_str(), &info) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return look;
-    return fail(errno_error(fmt::format("cannot look at {}", real)));
+    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+      look.done = fail(errno_error(fmt::format("cannot look at {}", real)));
+    return;
   }
   known.type = S_ISREG(info.st_mode) ? Type::regular : S_ISDIR(info.st_mode) ? Type::folder : Type::other;
   known.mtime_ns = nanoseconds(info.st_mtim);
   known.ctime_ns = nanoseconds(info.st_ctim);
   // A sparse file of a terabyte is no input of anybody's build.
   if (info.st_size > kLargestInput) known.type = Type::other;
-  if (known.type != Type::regular) return look;
+  if (known.type != Type::regular) return;
   look.state = state_of(info);
   look.is_read = true;
   look.is_racy = is_racy(look.state);
-  if (look.is_racy) return look;
+}
+
+// What the store knows need not be read.
+Status FileTable::recall(Look& look) {
+  SB_CHECK(look.done);
+  if (!look.is_read || look.is_racy) return {};
   SB_TRY(const std::optional<Content> stored, store_.content(look.state));
-  if (!stored) return look;
+  if (!stored) return {};
   look.is_read = false;
-  known.digest = stored->digest;
-  known.traits = traits_from(stored->traits);
-  return look;
+  look.known.digest = stored->digest;
+  look.known.traits = traits_from(stored->traits);
+  return {};
 }
 
 void FileTable::read(Look& look) const {

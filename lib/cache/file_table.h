@@ -68,7 +68,8 @@ class FileTable {
     bool is_read = false;  // it must be: the store does not know it
     Status done{};
   };
-  [[nodiscard]] Result<Look> look(Number file);
+  void look(Look& look) const;  // on any thread
+  [[nodiscard]] Status recall(Look& look);
   void read(Look& look) const;  // on any thread
   [[nodiscard]] Status end(Look look);
 

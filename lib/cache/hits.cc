@@ -23,7 +23,7 @@ std::vector<Hit> BuildCache::hits() {
       if (maker != numbers.end()) hit.makers.push_back(maker->second);
     };
     std::ranges::for_each(edge.facts.inputs, add_maker);
-    for (const ActionStore::PathId id : edge.discovered) add_maker(state.by_store_id.at(id));
+    for (const ActionStore::PathId id : edge.discovered) add_maker(state.by_store_id[id]);
     numbers.emplace(&edge, hits.size());
     hits.push_back(std::move(hit));
   }

@@ -8,6 +8,7 @@
 
 #include "cache/build_state.h"
 #include "cache/depfile.h"
+#include "cache/portability.h"
 #include "cache/reasons.h"
 #include "cache/remote_tier.h"
 #include "ninja/build_log.h"
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kLargestDepfile = 64 << 20;
 constexpr std::size_t kLongestPrinted = 256 << 10;
+constexpr std::size_t kFewNews = 100;  // one edge in so many
 
 std::int64_t changed_ns(const struct stat& info) {
   return std::int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec;
@@ -50,10 +52,12 @@ class Keeper {
       edge.verdict = Verdict::refused;
       ++kept_.refused;
     }
+    SB_CHECK(find_portable());
     SB_CHECK(state_.store.begin_writing());
     const Status written = write();
     SB_CHECK(state_.store.end_writing());
     SB_CHECK(written);
+    leave_memo();
     if (state_.request.remote != nullptr) state_.request.remote->offer(publications(), state_.request.owner);
     state_.publish_verdicts();
     return kept_;
@@ -61,9 +65,13 @@ class Keeper {
 
  private:
   struct Row {
-    const PlannedEdge* edge;
+    PlannedEdge* edge;
+    Key action;
     Key key;
     std::vector<std::string> discovered;
+    ActionStore::ListId list = 0;
+    std::vector<ActionStore::PathId> path_ids{};  // of what it discovered
+    bool is_right = true;                         // as far as anybody knows
     ActionResult result;
     std::vector<Sight> sights;
   };
@@ -71,17 +79,18 @@ class Keeper {
   // A file that no edge declares would be missing, or be as it was, when the edge that wrote it comes from
   // the cache. Which one did is not known: one of those that run more than compilers.
   Status find_stray() {
+    const bool possible = std::ranges::any_of(state_.edges, [&](const PlannedEdge& edge) {
+      return edge.verdict != Verdict::hit && !edge.facts.writes_only_outputs && ran(edge);
+    });
+    if (!possible) return {};
     std::unordered_set<std::string> declared;
-    bool possible = false;
     for (const PlannedEdge& edge : state_.edges) {
       for (const FileTable::Number output : edge.facts.outputs) declared.insert(state_.files.path(output));
       for (const char* variable : {"depfile", "rspfile"}) {
         const std::string path = state_.manifest.value(edge.id, variable);
         if (!path.empty()) declared.insert(state_.request.places.absolute(path));
       }
-      possible = possible || (edge.verdict != Verdict::hit && !edge.facts.writes_only_outputs && ran(edge));
     }
-    if (!possible) return {};
     SB_TRY(const StageListing now, StageListing::make(state_.request.places));
     now.each([&](const std::string& path) {
       if (declared.contains(path) || is_by_the_way(path)) return;
@@ -140,43 +149,73 @@ class Keeper {
   }
 
   // Why it cannot be kept, or nothing.
-  Result<std::string> keep(const PlannedEdge& edge,
-                           const std::function<std::string(std::string_view)>& printed) {
+  Result<std::string> keep(PlannedEdge& edge, const std::function<std::string(std::string_view)>& printed) {
     if (!edge.facts.refusal.empty()) return edge.facts.refusal;
     if (!stray_.empty() && !edge.facts.writes_only_outputs)
       return fmt::format("it may have written {}, which no edge declares", stray_);
     if (std::string rewritten = rewritten_output(edge); !rewritten.empty())
       return fmt::format("{} was changed after it was made", rewritten);
-    Row row{.edge = &edge, .key = {}, .discovered = {}, .result = {}, .sights = {}};
+    Row row{
+        .edge = &edge, .action = edge.facts.action, .key = {}, .discovered = {}, .result = {}, .sights = {}};
     if (edge.facts.discovers) {
       SB_TRY(std::string missing, read_discovered(edge, row.discovered));
       if (!missing.empty()) return missing;
     }
-    std::vector<FileTable::Number> discovered;
-    discovered.reserve(row.discovered.size());
-    for (const std::string& path : row.discovered) discovered.push_back(state_.keys.file(path));
+    const std::vector<FileTable::Number> discovered = numbers_of(row.discovered);
+    for (const FileTable::Number input : discovered) {
+      if (state_.normal.is_ambiguous(state_.files.path(input)))
+        return fmt::format("{} has a name that stands for stages", state_.files.path(input));
+    }
     std::int64_t finished = INT64_MAX;
     for (const FileTable::Number output : edge.facts.outputs) {
       const auto changed = changed_.find(output);
       if (changed == changed_.end()) return fmt::format("it does not make {}", state_.files.path(output));
       finished = std::min(finished, changed->second);
     }
-    for (const std::vector<FileTable::Number>* inputs : {&edge.facts.inputs, &std::as_const(discovered)}) {
+    for (const std::vector<FileTable::Number>* inputs : {&std::as_const(edge.facts.inputs), &discovered}) {
       for (const FileTable::Number input : *inputs) {
         if (const std::int64_t changed = changed_at(input); changed == INT64_MAX || changed > finished)
           return fmt::format("{} changed after it was read", state_.files.path(input));
       }
     }
-    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, discovered));
+    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, row.action, discovered));
     if (!named.refusal.empty()) return std::move(named.refusal);
     row.key = named.key;
     SB_TRY(row.sights, state_.keys.sights(edge.facts, discovered));
     SB_TRY(std::string no_file, take_outputs(edge, row.result.outputs));
     if (!no_file.empty()) return no_file;
     describe_run(edge, printed, row.result);
+    edge.reach = state_.normal.is_needed() ? Reach::at_this_path : Reach::everywhere;
     rows_.push_back(std::move(row));
     ++kept_.results;
     return std::string();
+  }
+
+  [[nodiscard]] std::vector<FileTable::Number> numbers_of(const std::vector<std::string>& paths) {
+    std::vector<FileTable::Number> numbers;
+    numbers.reserve(paths.size());
+    for (const std::string& path : paths) numbers.push_back(state_.keys.file(path));
+    return numbers;
+  }
+
+  // Those get the key that they have in every stage.
+  Status find_portable() {
+    if (!state_.normal.is_needed()) return {};
+    std::vector<Portability::Made> made;
+    made.reserve(rows_.size());
+    for (const Row& row : rows_)
+      made.push_back({.edge = row.edge, .discovered = numbers_of(row.discovered), .result = &row.result});
+    SB_TRY(const std::vector<bool> portable, Portability(state_).of(made));
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      if (!portable[i]) continue;
+      Row& row = rows_[i];
+      row.action = *row.edge->facts.portable;
+      SB_TRY(const EdgeKeys::Named named,
+             state_.keys.result_key(row.edge->facts, row.action, made[i].discovered));
+      row.key = named.key;
+      row.edge->reach = Reach::everywhere;
+    }
+    return {};
   }
 
   // Ninja notes the time of the newest output when an edge ends.
@@ -250,6 +289,8 @@ class Keeper {
       if (S_ISLNK(info.st_mode)) {
         output.kind = Output::Kind::symlink;
         SB_TRY(const fs::path target, os::read_link(path));
+        if (state_.normal.is_ambiguous(target.string()))
+          return fmt::format("{} leads to a name that stands for stages", seen);
         output.link = target.string();
       } else if (S_ISREG(info.st_mode)) {
         if (output.executable) output.kind = Output::Kind::copied;
@@ -293,30 +334,84 @@ class Keeper {
     SB_CHECK(state_.files.remember());
     SB_CHECK(state_.tools.remember());
     const ActionParts parts(state_);
-    for (const Row& row : rows_) {
+    for (Row& row : rows_) {
+      use_normal_form(row);
       std::optional<ActionStore::ListId> list;
       if (row.edge->facts.discovers) {
-        std::vector<ActionStore::PathId> ids;
-        ids.reserve(row.discovered.size());
+        row.path_ids.reserve(row.discovered.size());
         for (const std::string& path : row.discovered) {
           SB_TRY(const ActionStore::PathId id, state_.store.path_id(path));
-          ids.push_back(id);
+          row.path_ids.push_back(id);
         }
-        SB_TRY(list, state_.store.list_id(ids));
+        SB_TRY(row.list, state_.store.list_id(row.path_ids));
+        list = row.list;
       }
-      SB_CHECK(state_.store.record(row.edge->facts.action, list, row.key, state_.request.owner, row.result,
-                                   state_.request.now_ms));
-      SB_CHECK(note_run(state_, parts,
-                        {.edge = *row.edge, .list = list, .result = row.key, .sights = row.sights}));
+      SB_TRY(row.is_right, state_.store.record(row.action, list, row.key, state_.request.owner, row.result,
+                                               state_.request.now_ms));
+      SB_CHECK(note_run(
+          state_, parts,
+          {.edge = *row.edge, .action = row.action, .list = list, .result = row.key, .sights = row.sights}));
     }
     return state_.store.note_build(note());
+  }
+
+  // For the next build of this graph; unless it would hardly learn more than from the memo that is there.
+  void leave_memo() {
+    const auto news = rows_.size() + static_cast<std::size_t>(
+                                         std::ranges::count_if(state_.edges, [](const PlannedEdge& edge) {
+                                           return edge.verdict == Verdict::hit && !edge.was_remembered;
+                                         }));
+    if (state_.memo_name.empty() || !state_.memos.writes() || news * kFewNews < state_.edges.size() ||
+        news == 0)
+      return;
+    ResultsMemo memo{.removed = state_.removed, .paths = {}, .edges = {}};
+    memo.edges.resize(state_.edges.size());
+    for (std::size_t i = 0; i < state_.edges.size(); ++i) {
+      const PlannedEdge& edge = state_.edges[i];
+      if (edge.verdict != Verdict::hit) continue;
+      memo.edges[i] = {.known = true,
+                       .list = edge.list,
+                       .discovered = edge.discovered,
+                       .key = edge.key,
+                       .result = edge.result};
+    }
+    for (const Row& row : rows_) {
+      if (!row.is_right) continue;
+      ResultsMemo::Edge& edge = memo.edges[static_cast<std::size_t>(row.edge - state_.edges.data())];
+      edge = {
+          .known = true, .list = row.list, .discovered = row.path_ids, .key = row.key, .result = row.result};
+      // As this build sees it, and not as it was stored.
+      for (Output& output : edge.result.outputs) {
+        output.path = state_.normal.here(output.path);
+        output.link = state_.normal.here(output.link);
+      }
+    }
+    std::unordered_set<ActionStore::PathId> listed;
+    for (const ResultsMemo::Edge& edge : memo.edges) {
+      for (const ActionStore::PathId id : edge.discovered) {
+        if (!listed.insert(id).second) continue;
+        Result<std::string> path = state_.store.path(id);
+        if (!path) return;
+        memo.paths.emplace_back(id, *std::move(path));
+      }
+    }
+    state_.memos.save(state_.results_name(), to_bytes(memo));
+  }
+
+  // As it is stored.
+  void use_normal_form(Row& row) const {
+    for (std::string& path : row.discovered) path = state_.normal.of(path);
+    for (Output& output : row.result.outputs) {
+      output.path = state_.normal.of(output.path);
+      output.link = state_.normal.of(output.link);
+    }
   }
 
   std::vector<Publication> publications() {
     std::vector<Publication> all;
     for (Row& row : rows_) {
       Publication& each = all.emplace_back();
-      each.action = row.edge->facts.action;
+      each.action = row.action;
       if (row.edge->facts.discovers) each.list = std::move(row.discovered);
       each.key = row.key;
       each.result = std::move(row.result);

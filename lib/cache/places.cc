@@ -18,6 +18,14 @@ std::string Places::absolute(std::string_view path, std::string_view directory) 
   return ninja::canonical_path(fmt::format("{}/{}", directory, path));
 }
 
+std::string Places::of_node(std::string_view path) const {
+  if (path.starts_with('/')) return std::string(path);
+  if (path.starts_with('.')) return absolute(path);
+  std::string whole;
+  whole.reserve(build.size() + 1 + path.size());
+  return whole.append(build).append("/").append(path);
+}
+
 std::string Places::real(std::string_view seen) const {
   if (!view || !(seen == view->at || is_below(seen, view->at))) return std::string(seen);
   return fmt::format("{}{}", view->folder, seen.substr(view->at.size()));

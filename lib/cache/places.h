@@ -9,6 +9,9 @@
 
 namespace sb::cache {
 
+// What stands for a stage's folder wherever it lies: its source is "tree" in there, its build folder "build".
+inline constexpr std::string_view kStagePath = "/selfbuild";
+
 struct Places {
   std::string source;  // absolute, as the commands see it
   std::string build;   // absolute, as the commands see it; they run there
@@ -17,6 +20,8 @@ struct Places {
   // A path as a command writes it → absolute and without "." and "..", as the commands see it.
   [[nodiscard]] std::string absolute(std::string_view path) const { return absolute(path, build); }
   [[nodiscard]] static std::string absolute(std::string_view path, std::string_view directory);
+  // The same of one that has no "." and "..", but at its beginning: a build graph's.
+  [[nodiscard]] std::string of_node(std::string_view path) const;
   // An absolute path as the commands see it → as we can open it.
   [[nodiscard]] std::string real(std::string_view seen) const;
   // An absolute path as a reader knows it: relative to the build or the source folder, when it is in one.

@@ -32,18 +32,24 @@ std::string_view last_name(std::string_view path) {
 
 ActionParts::ActionParts(const BuildCache::State& state) : state_(state), common_(kParts) {
   KeyBuilder environment;
-  for (const std::string& variable : state.request.environment) environment.add(variable);
+  for (const std::string& variable : state.request.environment) {
+    const bool is_of_stage = variable.starts_with("HOME=") || variable.starts_with("TMPDIR=");
+    if (!is_of_stage || !state.normal.is_needed()) environment.add(variable);
+  }
   common_[kEnvironment] = environment.finish().low;
   common_[kPackages] = package_state().low;
 }
 
-std::vector<std::uint64_t> ActionParts::of(const PlannedEdge& edge) const {
+std::vector<std::uint64_t> ActionParts::of(const PlannedEdge& edge, bool portable) const {
   std::vector<std::uint64_t> parts = common_;
   parts[kCommand] = edge.facts.command_hash;
+  if (state_.normal.is_needed())
+    parts[kCommand] = key_of(state_.normal.of_text(state_.manifest.logged_command(edge.id))).low;
   KeyBuilder declared;
-  declared.add(state_.request.places.source).add(state_.request.places.build);
+  if (!portable) declared.add(state_.request.places.source).add(state_.request.places.build);
   declared.add(edge.facts.depfile).add(std::uint64_t{edge.facts.deps_in_log});
-  for (const FileTable::Number output : edge.facts.outputs) declared.add(state_.files.path(output));
+  for (const FileTable::Number output : edge.facts.outputs)
+    state_.normal.add(declared, state_.files.path(output));
   parts[kDeclared] = declared.finish().low;
   return parts;
 }
@@ -55,6 +61,10 @@ class Reasons {
   explicit Reasons(BuildCache::State& state) : state_(state), parts_(state) {}
 
   Status explain(PlannedEdge& edge) {
+    if (edge.facts.portable) {
+      SB_TRY(const std::optional<LastRun> anywhere, state_.store.last_run(*edge.facts.portable));
+      if (anywhere) return compare_inputs(edge, *anywhere);
+    }
     SB_TRY(const std::optional<LastRun> same, state_.store.last_run(edge.facts.action));
     if (same) return compare_inputs(edge, *same);
     if (edge.facts.discovers) {
@@ -63,7 +73,7 @@ class Reasons {
       if (!lists.empty()) return {};
     }
     const std::string& output = state_.files.path(edge.facts.outputs.front());
-    SB_TRY(const std::optional<LastRun> other, state_.store.last_run_that_made(output));
+    SB_TRY(const std::optional<LastRun> other, state_.store.last_run_that_made(state_.normal.of(output)));
     if (other) return compare_actions(edge, *other);
     edge.why = "the cache knows no run that made it";
     return {};
@@ -83,7 +93,7 @@ class Reasons {
       discovered.reserve(ids.size());
       for (const ActionStore::PathId id : ids) {
         SB_TRY(const std::string path, state_.store.path(id));
-        discovered.push_back(state_.keys.file(path));
+        discovered.push_back(state_.keys.file(state_.normal.here(path)));
         const PlannedEdge* maker = state_.made_by(discovered.back());
         if (maker != nullptr && !state_.is_there(*maker, edge)) return {};
       }
@@ -175,8 +185,8 @@ class Reasons {
     std::vector<std::string> then;
     then.reserve(run.inputs.size());
     for (const ActionStore::PathId id : run.inputs) {
-      SB_TRY(std::string path, state_.store.path(id));
-      then.push_back(std::move(path));
+      SB_TRY(const std::string path, state_.store.path(id));
+      then.push_back(state_.normal.here(path));
     }
     std::vector<std::string> now = paths_of(edge.facts.inputs);
     const bool same_order = then == now;
@@ -187,9 +197,11 @@ class Reasons {
     std::ranges::set_difference(now, then, std::back_inserter(fresh));
     std::ranges::set_difference(then, now, std::back_inserter(gone));
 
-    const std::vector<std::uint64_t> parts = parts_.of(edge);
+    const std::vector<std::uint64_t> here = parts_.of(edge, false);
+    const std::vector<std::uint64_t> anywhere = edge.facts.portable ? parts_.of(edge, true) : here;
     const auto differs = [&](Part part) {
-      return run.parts.size() != kParts || run.parts[part] != parts[part];
+      return run.parts.size() != kParts ||
+             (run.parts[part] != here[part] && run.parts[part] != anywhere[part]);
     };
     std::vector<std::string> reasons;
     if (differs(kCommand)) reasons.emplace_back("its command changed since the last run");
@@ -217,16 +229,16 @@ class Reasons {
 }  // namespace
 
 Status note_run(BuildCache::State& state, const ActionParts& parts, const EdgeRun& run) {
-  LastRun last{.action = run.edge.facts.action,
+  LastRun last{.action = run.action,
                .list = run.list.value_or(0),
                .result = run.result,
-               .output = state.files.path(run.edge.facts.outputs.front()),
-               .parts = parts.of(run.edge),
+               .output = state.normal.of(state.files.path(run.edge.facts.outputs.front())),
+               .parts = parts.of(run.edge, run.action == run.edge.facts.portable),
                .inputs = {},
                .sights = {run.sights.begin(), run.sights.end()}};
   last.inputs.reserve(run.edge.facts.inputs.size());
   for (const FileTable::Number input : run.edge.facts.inputs) {
-    SB_TRY(const ActionStore::PathId id, state.store.path_id(state.files.path(input)));
+    SB_TRY(const ActionStore::PathId id, state.store.path_id(state.normal.of(state.files.path(input))));
     last.inputs.push_back(id);
   }
   return state.store.note_run(last, state.request.now_ms);

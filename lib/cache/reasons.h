@@ -17,7 +17,8 @@ namespace sb::cache {
 class ActionParts {
  public:
   explicit ActionParts(const BuildCache::State& state);
-  [[nodiscard]] std::vector<std::uint64_t> of(const PlannedEdge& edge) const;
+  // portable: as of a run whose result builds at any path may use.
+  [[nodiscard]] std::vector<std::uint64_t> of(const PlannedEdge& edge, bool portable) const;
 
  private:
   const BuildCache::State& state_;
@@ -26,6 +27,7 @@ class ActionParts {
 
 struct EdgeRun {
   const PlannedEdge& edge;
+  Key action;                               // one of the edge's
   std::optional<ActionStore::ListId> list;  // of what it discovered
   Key result;
   std::span<const Sight> sights;

@@ -31,7 +31,7 @@ constexpr std::uint64_t kLargestInput = 256 << 20;  // of the host, that a forei
 // Whatever a hostile list names is looked at, and hashed: only files that a compiler may well have read.
 class Inputs {
  public:
-  explicit Inputs(const Places& places) : places_(places) {}
+  explicit Inputs(const Places& places) : places_(places), normal_(places) {}
   bool are_good(const std::vector<std::string>& list) {
     return std::ranges::all_of(list, [&](const std::string& path) {
       const auto [known, fresh] = known_.try_emplace(path);
@@ -42,7 +42,7 @@ class Inputs {
 
  private:
   [[nodiscard]] bool is_good(const std::string& path) const {
-    const std::string absolute = places_.absolute(path);
+    const std::string absolute = places_.absolute(normal_.here(path));
     if (places_.in_stage(absolute)) return true;
     if (!path.starts_with('/')) return false;
     for (const std::string_view folder : {"/proc", "/sys", "/dev", "/run"}) {
@@ -54,6 +54,7 @@ class Inputs {
            static_cast<std::uint64_t>(info.st_size) <= kLargestInput && ::access(real.c_str(), R_OK) == 0;
   }
   const Places& places_;
+  NormalForm normal_;
   std::unordered_map<std::string, bool> known_;
 };
 
@@ -64,7 +65,7 @@ bool is_of(const PlannedEdge& edge, const BuildCache::State& state, const Remote
   for (std::size_t i = 0; i < each.result.outputs.size(); ++i) {
     const Output& output = each.result.outputs[i];
     const std::string& path = state.files.path(edge.facts.outputs[i]);
-    if (output.path != path || output.kind == Output::Kind::folder) return false;
+    if (state.normal.here(output.path) != path || output.kind == Output::Kind::folder) return false;
     if (has_bytes(output)) {
       if (each.blobs[i].sha256.empty() || each.blobs[i].name.empty()) return false;
     } else if (output.link.starts_with('/') || !state.request.places.in_stage(Places::absolute(
@@ -181,7 +182,8 @@ class Prefetch {
     };
     if (!get_bundles(missing, start_ + allowance(0))) return {};
     SB_CHECK(take_over());
-    for (const auto& [edge, each] : found_) took_.try_emplace(edge, each.result.took_ms);  // of the newest
+    for (const auto& [question, each] : found_)
+      took_.try_emplace(question.edge, each.result.took_ms);  // of the newest
     std::int64_t took = 0;
     for (const auto& [edge, ms] : took_) took += ms;
     allowed_ = allowance(took);
@@ -200,23 +202,37 @@ class Prefetch {
     });
   }
 
+  struct Question {
+    std::size_t edge;  // its position
+    Key action;
+  };
+
   bool get_bundles(const std::vector<std::size_t>& missing, Deadline deadline) {
+    std::vector<Question> questions;
     std::vector<Wanted> wanted;
-    wanted.reserve(missing.size());
-    for (const std::size_t i : missing)
+    questions.reserve(missing.size());
+    const auto ask = [&](std::size_t edge, const Key& action) {
+      questions.push_back({.edge = edge, .action = action});
       wanted.push_back(
-          {.name = {.shelf = Shelf::results, .sha256 = bundle_name(state_.edges[i].facts.action)},
-           .largest = kLargestBundle});
-    tier_.use_.asked += static_cast<int>(wanted.size());
+          {.name = {.shelf = Shelf::results, .sha256 = bundle_name(action)}, .largest = kLargestBundle});
+    };
+    wanted.reserve(missing.size());
+    for (const std::size_t i : missing) {
+      const EdgeFacts& facts = state_.edges[i].facts;
+      if (facts.portable) ask(i, *facts.portable);
+      ask(i, facts.action);
+    }
+    tier_.use_.asked += static_cast<int>(missing.size());
     const Status done =
         tier_.store_->get_many(wanted, deadline, [&](std::size_t i, const std::string& packed) {
+          const Question& question = questions[i];
           const Result<std::string> bytes = unpack(packed, kLargestRecord);
-          Result<Bundle> bundle = bytes ? bundle_from(*bytes, state_.edges[missing[i]].facts.action)
-                                        : Result<Bundle>(fail(bytes.error()));
+          Result<Bundle> bundle =
+              bytes ? bundle_from(*bytes, question.action) : Result<Bundle>(fail(bytes.error()));
           if (!bundle) {
             ++tier_.use_.refused;
           } else {
-            accept(missing[i], *bundle);
+            accept(question, *bundle);
           }
         });
     if (!done) {
@@ -227,8 +243,8 @@ class Prefetch {
     return true;
   }
 
-  void accept(std::size_t position, Bundle& bundle) {
-    const PlannedEdge& edge = state_.edges[position];
+  void accept(const Question& question, Bundle& bundle) {
+    const PlannedEdge& edge = state_.edges[question.edge];
     for (RemoteResult& each : bundle.results) {
       if (!is_of(edge, state_, each) || (each.list && !inputs_.are_good(bundle.lists[*each.list]))) {
         ++tier_.use_.refused;
@@ -240,7 +256,7 @@ class Prefetch {
       ++tier_.use_.results;
       if (each.list) lists_.push_back(bundle.lists[*each.list]);
       each.list = each.list ? std::optional(lists_.size() - 1) : std::nullopt;
-      found_.emplace_back(position, std::move(each));
+      found_.emplace_back(question, std::move(each));
     }
   }
 
@@ -249,15 +265,15 @@ class Prefetch {
     SB_CHECK(state_.store.begin_writing());
     const Status written = [&]() -> Status {
       // The oldest first: the newest is tried first.
-      for (auto it = found_.rbegin(); it != found_.rend(); ++it) SB_CHECK(take_over(it->first, it->second));
+      for (auto it = found_.rbegin(); it != found_.rend(); ++it)
+        SB_CHECK(take_over(it->first.action, it->second));
       return {};
     }();
     SB_CHECK(state_.store.end_writing());
     return written;
   }
 
-  Status take_over(std::size_t position, const RemoteResult& each) {
-    const PlannedEdge& edge = state_.edges[position];
+  Status take_over(const Key& action, const RemoteResult& each) {
     SB_TRY(const std::optional<ActionResult> mine, state_.store.result(each.key, state_.request.owner));
     if (mine && std::ranges::all_of(mine->outputs, [&](const Output& output) {
           return !has_bytes(output) || state_.pool.find(output.id);
@@ -278,8 +294,9 @@ class Prefetch {
       state_.arriving.insert(output.id);
       blobs_.try_emplace(output.id, each.blobs[i]);
     }
-    return state_.store.record(edge.facts.action, list, each.key, state_.request.owner, each.result,
-                               state_.request.now_ms);
+    SB_CHECK(state_.store.record(action, list, each.key, state_.request.owner, each.result,
+                                 state_.request.now_ms));
+    return {};
   }
 
   // Of all that are hits now, and what having them saves.
@@ -350,7 +367,7 @@ class Prefetch {
   steady_clock::time_point start_;
   milliseconds allowed_{0};
   std::int64_t saved_ms_ = 0;
-  std::vector<std::pair<std::size_t, RemoteResult>> found_;  // by position of the edge; lists in lists_
+  std::vector<std::pair<Question, RemoteResult>> found_;  // lists in lists_
   std::vector<std::vector<std::string>> lists_;
   std::map<std::size_t, std::int64_t> took_;  // by edge
   std::map<artifacts::PooledId, StoredBlob> blobs_;

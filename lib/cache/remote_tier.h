@@ -42,7 +42,7 @@ struct Publication {
 };
 
 struct RemoteUse {
-  int asked = 0;    // actions
+  int asked = 0;    // about so many edges
   int results = 0;  // known there, and believed
   int files = 0;    // brought
   int refused = 0;  // results and files that are not what they should be

@@ -33,7 +33,13 @@ std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
-// What "$ORIGIN" stands for: the folder of the file, and of what it is a link to.
+std::string real_path(const std::string& path) {
+  std::error_code code;
+  const fs::path real = fs::canonical(path, code);
+  return code ? path : real.string();
+}
+
+// What "$ORIGIN" stands for: the folder of the file, which is at `real` for us, and of what it is a link to.
 std::vector<std::string> with_origin(const std::vector<std::string>& folders, const std::string& path,
                                      const std::string& real) {
   std::vector<std::string> expanded;
@@ -42,7 +48,7 @@ std::vector<std::string> with_origin(const std::vector<std::string>& folders, co
     for (const std::string_view token : {"${ORIGIN}", "$ORIGIN"}) {
       const std::size_t at = plain.find(token);
       if (at == std::string::npos) continue;
-      for (const std::string& origin : {folder_of(path), folder_of(real)})
+      for (const std::string& origin : {folder_of(path), folder_of(real_path(real))})
         expanded.push_back(std::string(folder).replace(at, token.size(), origin));
       plain.clear();
       break;
@@ -50,12 +56,6 @@ std::vector<std::string> with_origin(const std::vector<std::string>& folders, co
     if (!plain.empty()) expanded.push_back(std::move(plain));
   }
   return expanded;
-}
-
-std::string real_path(const std::string& path) {
-  std::error_code code;
-  const fs::path real = fs::canonical(path, code);
-  return code ? path : real.string();
 }
 
 }  // namespace
@@ -143,8 +143,7 @@ std::vector<std::string> SharedLibraries::folders_of(const Object& object, const
                                                      const std::vector<std::string>& rpaths) const {
   std::vector<std::string> folders = elf.runpath.empty() ? rpaths : std::vector<std::string>();
   folders.insert(folders.end(), folders_.begin(), folders_.end());
-  const std::vector<std::string> own =
-      with_origin(elf.runpath, object.path, real_path(places_.real(object.path)));
+  const std::vector<std::string> own = with_origin(elf.runpath, object.path, places_.real(object.path));
   folders.insert(folders.end(), own.begin(), own.end());
   return folders;
 }
@@ -166,8 +165,7 @@ SharedLibraries::Loaded SharedLibraries::of(const std::string& program) {
     const Object object = std::move(pending.back());
     pending.pop_back();
     const ElfFile elf = file(object.path);
-    std::vector<std::string> rpaths =
-        with_origin(elf.rpath, object.path, real_path(places_.real(object.path)));
+    std::vector<std::string> rpaths = with_origin(elf.rpath, object.path, places_.real(object.path));
     rpaths.insert(rpaths.end(), object.inherited.begin(), object.inherited.end());
     search.before = folders_of(object, elf, rpaths);
     std::vector<std::string> names = elf.needed;

@@ -29,6 +29,7 @@ struct CloseFolder {
 
 Result<StageListing> StageListing::make(const Places& places) {
   StageListing listing;
+  listing.normal_ = NormalForm(places);
   std::vector<std::string> pending = {places.source};
   if (!is_below(places.build, places.source)) pending.push_back(places.build);
   while (!pending.empty()) {
@@ -54,7 +55,9 @@ Result<StageListing> StageListing::make(const Places& places) {
       if (type == DT_LNK && is_below(path, places.source)) {
         std::error_code ignored;
         const std::string target = std::filesystem::read_symlink(places.real(path), ignored).string();
-        mix(listing.links_, KeyBuilder().add(path).add(target).finish());
+        KeyBuilder link;
+        listing.normal_.add(link, path);
+        mix(listing.links_, listing.normal_.add(link, target).finish());
         struct stat info{};
         const bool leads_to_file = ::stat(places.real(path).c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
         listing.links_folders_ = listing.links_folders_ || !leads_to_file;
@@ -73,7 +76,7 @@ void StageListing::add(std::string_view seen) {
   const Key key = key_of(seen);
   if (!paths_.emplace(key, true).second) return;
   by_name_[std::string(seen.substr(seen.rfind('/') + 1))].emplace_back(seen);
-  mix(whole_, key);
+  mix(whole_, normal_.is_needed() ? key_of(normal_.of(seen)) : key);
 }
 
 const std::vector<std::string>& StageListing::of_name(std::string_view name) const {
@@ -104,6 +107,24 @@ std::vector<std::string> source_paths(const Places& places) {
   }
   std::ranges::sort(paths);
   return paths;
+}
+
+std::vector<std::string> files_below(const Places& places, const std::string& folder, std::size_t most) {
+  namespace fs = std::filesystem;
+  const fs::path real = places.real(folder);
+  std::vector<std::string> files;
+  std::error_code code;
+  for (fs::recursive_directory_iterator it(real, code), end; !code && it != end && files.size() <= most;
+       it.increment(code)) {
+    std::error_code ignored;
+    if (it->path().filename() == ".git" && it.depth() == 0) {
+      it.disable_recursion_pending();
+    } else if (!it->is_directory(ignored)) {
+      files.push_back(folder + it->path().native().substr(real.native().size()));
+    }
+  }
+  std::ranges::sort(files);
+  return files;
 }
 
 }  // namespace sb::cache

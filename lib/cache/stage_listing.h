@@ -10,7 +10,7 @@
 
 #include "base/key.h"
 #include "base/result.h"
-#include "cache/places.h"
+#include "cache/normal_form.h"
 
 namespace sb::cache {
 
@@ -39,6 +39,7 @@ class StageListing {
   }
 
  private:
+  NormalForm normal_;
   std::unordered_map<std::string, std::vector<std::string>> by_name_;
   std::unordered_map<Key, bool> paths_;
   Key whole_;
@@ -49,5 +50,10 @@ class StageListing {
 // Every file and folder ("…/") of the source, relative, without .git; sorted. As the scripts of CMake could
 // list it.
 [[nodiscard]] std::vector<std::string> source_paths(const Places& places);
+
+// Every file below a folder, both as the commands see them, without a .git in it; sorted. Stops when there
+// are more than `most`.
+[[nodiscard]] std::vector<std::string> files_below(const Places& places, const std::string& folder,
+                                                   std::size_t most);
 
 }  // namespace sb::cache

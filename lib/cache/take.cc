@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <iterator>
 #include <mutex>
-#include <thread>
 #include <unordered_set>
 
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/on_threads.h"
 #include "base/text.h"
 #include "cache/build_state.h"
 #include "cache/reasons.h"
@@ -25,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMostAttempts = 5;
-constexpr std::size_t kAtOnce = 8;  // files that a thread places before it looks whether another one failed
+constexpr std::size_t kFewestToPlace = 8;  // that are worth a thread
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -52,32 +53,18 @@ Status place(const artifacts::OutputPool& pool, const Job& job) {
   return pool.place(job.output->id, job.to, job.sharing, mode_of(*job.output), job.mtime_ns);
 }
 
-// Copies and verifies on every processor; the first failure ends it.
+// Copies and verifies; the first failure ends it.
 Status place_all(const artifacts::OutputPool& pool, const std::vector<Job>& jobs) {
-  std::atomic<std::size_t> next{0};
   std::atomic<bool> failed{false};
   std::mutex mutex;
   Status result;
-  const auto work = [&] {
-    while (!failed) {
-      const std::size_t begin = next.fetch_add(kAtOnce);
-      if (begin >= jobs.size()) return;
-      for (std::size_t i = begin; i < std::min(begin + kAtOnce, jobs.size()); ++i) {
-        Status placed = place(pool, jobs[i]);
-        if (placed) continue;
-        const std::lock_guard lock(mutex);
-        if (!failed.exchange(true)) result = std::move(placed);
-        return;
-      }
-    }
-  };
-  const std::size_t most = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t helpers = std::min(most, jobs.size() / kAtOnce + 1) - 1;
-  std::vector<std::jthread> threads;
-  threads.reserve(helpers);
-  for (std::size_t i = 0; i < helpers; ++i) threads.emplace_back(work);
-  work();
-  threads.clear();
+  on_threads(jobs.size(), kFewestToPlace, [&](std::size_t i) {
+    if (failed) return;
+    Status placed = place(pool, jobs[i]);
+    if (placed) return;
+    const std::lock_guard lock(mutex);
+    if (!failed.exchange(true)) result = std::move(placed);
+  });
   return result;
 }
 
@@ -140,8 +127,10 @@ BuildCache::State::State(ActionStore& actions, const artifacts::OutputPool& outp
     : store(actions),
       pool(outputs),
       request(std::move(asked)),
+      normal(request.places),
       manifest(std::move(graph)),
       listing(std::move(files_there)),
+      memos(request.memos, request.owner == 0),
       files(request.places, store),
       tools(request.places, files, store, request.ask, request.environment),
       keys(manifest, request.places, files, tools, listing, request.environment) {}
@@ -158,6 +147,19 @@ bool BuildCache::State::is_there(const PlannedEdge& maker, const PlannedEdge& us
   return arriving.empty() || !user.facts.discovers ||
          std::ranges::none_of(maker.result.outputs,
                               [&](const Output& output) { return arriving.contains(output.id); });
+}
+
+Result<FileTable::Number> BuildCache::State::number_of(ActionStore::PathId id) {
+  if (id < by_store_id.size() && by_store_id[id] != kUnknown) return by_store_id[id];
+  SB_TRY(const std::string path, store.path(id));
+  const FileTable::Number file = keys.file(normal.here(path));
+  note_number(id, file);
+  return file;
+}
+
+void BuildCache::State::note_number(ActionStore::PathId id, FileTable::Number file) {
+  if (by_store_id.size() <= id) by_store_id.resize(std::size_t{id} + 1, kUnknown);
+  by_store_id[id] = file;
 }
 
 bool BuildCache::State::is_source(FileTable::Number file) const {
@@ -179,6 +181,7 @@ Status BuildCache::State::know_sources(const std::vector<ninja::EdgeId>& needed)
 }
 
 void BuildCache::State::forget_outputs() {
+  if (remembered) remembered->edges.clear();  // some of its objects are damaged
   for (const PlannedEdge& edge : edges) {
     for (const FileTable::Number output : edge.facts.outputs) files.forget(output);
   }
@@ -191,7 +194,8 @@ void BuildCache::State::publish_verdicts() {
     verdicts.push_back(
         {.output = outputs.empty() ? std::string() : std::string(manifest.path(outputs.front())),
          .verdict = edge.verdict,
-         .why = edge.why});
+         .why = edge.why,
+         .reach = edge.reach});
   }
 }
 
@@ -216,7 +220,7 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
   for (ninja::NodeId node = 0; node < state->manifest.node_count(); ++node) {
     const ninja::EdgeId maker = state->manifest.producer(node);
     if (maker != ninja::kNoEdge && !state->manifest.edge(maker).is_phony())
-      state->listing.add(state->request.places.absolute(state->manifest.path(node)));
+      state->listing.add(state->files.path(state->keys.file(node)));
   }
   SB_CHECK(check_ninja(*state));
   make_build_files_young(*state);
@@ -224,13 +228,16 @@ Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputP
   SB_TRY(const std::vector<ninja::EdgeId> needed, state->manifest.needed(state->request.targets));
   state->positions.assign(state->manifest.edge_count(), State::kNotNeeded);
   SB_CHECK(state->know_sources(needed));
-  for (const ninja::EdgeId id : needed) {
-    if (state->manifest.edge(id).is_phony()) continue;
-    PlannedEdge edge;
-    edge.id = id;
-    SB_TRY(edge.facts, state->keys.facts(id));
-    state->positions[id] = static_cast<std::uint32_t>(state->edges.size());
-    state->edges.push_back(std::move(edge));
+  std::vector<ninja::EdgeId> commands;
+  std::ranges::copy_if(needed, std::back_inserter(commands),
+                       [&](ninja::EdgeId id) { return !state->manifest.edge(id).is_phony(); });
+  if (!state->request.memos.empty()) state->memo_name = state->keys.memo_name(commands);
+  SB_TRY(std::vector<EdgeFacts> facts, state->keys.facts(commands, state->memos, state->memo_name));
+  state->edges.resize(commands.size());
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    state->edges[i].id = commands[i];
+    state->edges[i].facts = std::move(facts[i]);
+    state->positions[commands[i]] = static_cast<std::uint32_t>(i);
   }
   // Shared by hard link is what only compilers and archivers read.
   std::unordered_set<FileTable::Number> exposed;
@@ -359,7 +366,7 @@ Status write_logs(BuildCache::State& state) {
       const auto [known, fresh] = dep_ids.try_emplace(id);
       if (fresh) {
         SB_TRY(const std::string path, state.store.path(id));
-        known->second = deps.intern(path);
+        known->second = deps.intern(state.normal.here(path));
       }
       list.paths.push_back(known->second);
     }

@@ -1,6 +1,7 @@
 #include "cache/toolbox.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <set>
 
@@ -162,11 +163,30 @@ void Toolbox::add_file(const std::string& name, Parts& parts) {
 }
 
 // A file of the host has many names, and is read once: /lib and /usr/lib, as and x86_64-linux-gnu-as.
-std::string Toolbox::own_name(const std::string& name) const {
-  if (places_.real(name) != name || places_.in_stage(places_.absolute(name))) return places_.absolute(name);
+const std::string& Toolbox::own_name(const std::string& name) {
+  const auto [known, fresh] = own_names_.try_emplace(name);
+  if (!fresh) return known->second;
+  known->second = places_.absolute(name);
+  if (places_.real(name) != name || places_.in_stage(known->second)) return known->second;
+  const std::optional<std::string> own = canonical(name);
+  if (own && places_.real(*own) == *own) known->second = *own;
+  return known->second;
+}
+
+// realpath(3), which asks about every part of every path; here most files share few folders.
+std::optional<std::string> Toolbox::canonical(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const auto [folder, fresh] = real_folders_.try_emplace(path.substr(0, slash));
   std::error_code code;
-  std::string own = std::filesystem::canonical(name, code).string();
-  return code || places_.real(own) != own ? places_.absolute(name) : own;
+  if (fresh) folder->second = std::filesystem::canonical(folder->first + "/", code).string();
+  if (folder->second.empty()) return std::nullopt;
+  std::string own = fmt::format("{}/{}", folder->second, std::string_view(path).substr(slash + 1));
+  char target = 0;
+  if (::readlink(own.c_str(), &target, 1) >= 0)
+    own = std::filesystem::canonical(own, code).string();
+  else if (errno != EINVAL)
+    return std::nullopt;
+  return code ? std::nullopt : std::optional(std::move(own));
 }
 
 Result<std::string> Toolbox::answer(const Key& question, const std::vector<std::string>& argv) {

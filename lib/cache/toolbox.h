@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,7 +53,8 @@ class Toolbox {
   [[nodiscard]] Status add_program(const std::string& name, Parts& parts);
   [[nodiscard]] std::string first_of(const std::vector<std::string>& paths, bool program) const;
   [[nodiscard]] Result<std::string> answer(const Key& question, const std::vector<std::string>& argv);
-  [[nodiscard]] std::string own_name(const std::string& name) const;
+  [[nodiscard]] const std::string& own_name(const std::string& name);
+  [[nodiscard]] std::optional<std::string> canonical(const std::string& path);  // nothing: it is not there
 
   const Places& places_;
   FileTable& files_;
@@ -62,6 +64,8 @@ class Toolbox {
   std::vector<std::string> folders_;  // of PATH
   SharedLibraries libraries_;
   std::unordered_map<std::string, Tool> tools_;
+  std::unordered_map<std::string, std::string> own_names_;     // asked of the file system once each
+  std::unordered_map<std::string, std::string> real_folders_;  // the same; "": it is not there
   std::vector<std::pair<Key, std::string>> fresh_;
 };
 

@@ -119,6 +119,7 @@ Result<Pruned> prune(ActionStore& store, const artifacts::OutputPool& pool, std:
   }
   // Rows first: a row without bytes is a miss, bytes without a row are lost room.
   SB_CHECK(store.drop(dropped));
+  SB_CHECK(store.sweep());
   pruned.results = static_cast<std::int64_t>(dropped.size());
   SB_TRY(const std::vector<PoolFile> files, files_of(pool));
   for (const PoolFile& file : files) {

@@ -33,8 +33,8 @@ struct Pruned {
 };
 // Drops the results that were not used for longest until the objects take at most `limit` bytes. What the
 // last hour's builds and the builds of cycles that `keeps` holds used stays, whatever it takes. Objects that
-// no result names go, too, and what was set aside; one younger than an hour may belong to a build that still
-// runs.
+// no result names go, too, as input lists and paths do that none needs, and what was set aside; one younger
+// than an hour may belong to a build that still runs.
 [[nodiscard]] Result<Pruned> prune(ActionStore& store, const artifacts::OutputPool& pool, std::uint64_t limit,
                                    std::int64_t now_ms, const std::function<bool(std::int64_t owner)>& keeps);
 

@@ -54,6 +54,7 @@ class WireReader {
   }
   std::string_view text_up_to(std::uint64_t most) { return text(number_up_to(most)); }
   [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] std::size_t left() const { return bytes_.size(); }
   [[nodiscard]] bool at_end() const { return bytes_.empty(); }
 
  private:

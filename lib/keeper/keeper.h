@@ -1,22 +1,14 @@
-// The keeper: the process above the conductor. It starts the conductor, starts it again when it dies, keeps
-// descriptors for it meanwhile (listening sockets, so that no connection is refused), and reaps the services
-// that a dead conductor left behind, to tell the next one how they ended. It knows nothing else, so that it
-// has no reason to die itself: no database, no JSON, and no memory allocated once it runs.
+// What keeper and conductor agree on. The keeper is the process above the conductor (conductor-keeper, see
+// keeper.cc); each conductor inherits one end of a SOCK_SEQPACKET pair, its number in KEEPER_FD (see
+// keeper_link.h). Messages:
 //
-// Each conductor inherits one end of a SOCK_SEQPACKET pair, its number in KEEPER_FD (see keeper_link.h).
-// Messages:
-//
-//   keeper → conductor   have NAME (+ descriptor) …, then once: end        what the conductor before left
-//                        exited PID STATUS                                 as from waitpid(2)
+//   keeper → conductor   have NAME (+ descriptor) …, then once: end BOOTS DEATHS      what the one before
+//   left
+//                        exited PID STATUS                                            as from waitpid(2)
 //   conductor → keeper   put NAME (+ descriptor), drop NAME
 #pragma once
 
-#include <array>
-#include <chrono>
-#include <string>
-#include <vector>
-
-#include "base/result.h"
+#include <cstddef>
 
 namespace sb::keeper {
 
@@ -27,20 +19,16 @@ inline constexpr std::size_t kMaxHeld = 128;
 // a usage error, or another conductor has this home. Honoured at the first start only: one that could start
 // before is tried again, since giving up would close the sockets over a disk that is full for a moment.
 inline constexpr int kGiveUp = 78;
+// Exit code of a conductor that wants the current program to be started in its place (EX_TEMPFAIL).
+inline constexpr int kHandOver = 75;
+// A conductor that dies so often in a row, each time within a minute of its start, is given up for the one
+// before.
+inline constexpr int kMaxDeaths = 3;
 
-struct KeeperSpec {
-  std::vector<std::string> conductor;  // its command; the program is looked up in PATH
-  // How long to wait before the first, second, … restart in a row; the last one repeats.
-  std::array<std::chrono::milliseconds, 4> delays{
-      std::chrono::milliseconds{0}, std::chrono::milliseconds{100}, std::chrono::milliseconds{500},
-      std::chrono::milliseconds{2000}};
-  std::chrono::milliseconds good_run{
-      60'000};  // a conductor that ran this long counts as well: back to the first delay
-};
-
-// Runs until the conductor ends with code 0, or with kGiveUp at its first start, or after SIGTERM or SIGINT,
-// which are passed on to it. Returns the code to exit with. Takes over the process: its signals, its
-// children, its environment; call it from the only thread. Errors: environment, before the first start.
-[[nodiscard]] Result<int> run_keeper(const KeeperSpec& spec);
+// Symlinks to programs in the keeper's folder. It starts `current`; it moves `previous` there, and the other
+// one to `rejected`. Without a current one it starts the program that it was given.
+inline constexpr const char* kCurrent = "current";
+inline constexpr const char* kPrevious = "previous";
+inline constexpr const char* kRejected = "rejected";
 
 }  // namespace sb::keeper

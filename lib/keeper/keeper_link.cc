@@ -77,7 +77,7 @@ std::vector<std::pair<std::string, UniqueFd>> KeeperLink::take_all() {
     }
     gone_ = delivery != Delivery::done;
     const std::string_view text = message.text.data();
-    if (gone_ || text == "end") break;
+    if (gone_ || std::sscanf(message.text.data(), "end %d %d", &boots_, &deaths_) == 2) break;
     if (text.starts_with("have ") && message.fd) held.emplace_back(text.substr(5), std::move(message.fd));
   }
   return held;

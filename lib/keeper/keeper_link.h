@@ -35,6 +35,11 @@ class KeeperLink {
   // all; call it once, before all else. What the keeper could not say because it died is missing.
   [[nodiscard]] std::vector<std::pair<std::string, UniqueFd>> take_all();
 
+  // How often this keeper has started a conductor, this one included, and how many of them have died in a row
+  // just before. Known after take_all(); 0 without a keeper.
+  [[nodiscard]] int boots() const { return boots_; }
+  [[nodiscard]] int deaths() const { return deaths_; }
+
   // Readable when there are exits to read; -1 without a keeper.
   [[nodiscard]] int fd() const { return fd_.get(); }
   // What has come so far; does not block. When connected() is false afterwards, stop watching fd().
@@ -47,6 +52,8 @@ class KeeperLink {
 
   UniqueFd fd_;
   bool gone_ = false;
+  int boots_ = 0;
+  int deaths_ = 0;
 };
 
 }  // namespace sb::keeper

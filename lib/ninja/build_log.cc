@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "ninja/files.h"
+#include "os/file_system.h"
 
 namespace sb::ninja {
 namespace {
@@ -93,7 +94,7 @@ Status save(const BuildLog& log, const std::filesystem::path& folder) {
     fmt::format_to(std::back_inserter(text), "{}\t{}\t{}\t{}\t{:x}\n", made.start_ms, made.end_ms,
                    made.mtime_ns, output, made.command_hash);
   }
-  return replace_file(folder / kName, text);
+  return os::replace_file(folder / kName, text);
 }
 
 // MurmurHash64A is Austin Appleby's, in the public domain.

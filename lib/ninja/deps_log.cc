@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "ninja/files.h"
+#include "os/file_system.h"
 
 namespace sb::ninja {
 namespace {
@@ -152,7 +153,7 @@ Status DepsLog::save(const std::filesystem::path& folder) const {
   std::ranges::sort(outputs);
   Writer writer(*this);
   for (const PathId output : outputs) writer.write(output, deps_.at(output));
-  return replace_file(folder / kName, writer.bytes());
+  return os::replace_file(folder / kName, writer.bytes());
 }
 
 DepsLog::PathId DepsLog::intern(std::string_view path) {

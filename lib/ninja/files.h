@@ -1,9 +1,8 @@
-// How this folder reads and replaces files. Private to lib/ninja.
+// How this folder reads files. Private to lib/ninja.
 #pragma once
 
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
 
@@ -12,8 +11,5 @@ namespace sb::ninja {
 // The bytes of a regular file: a build may have put a pipe there, and opening that would wait for ever.
 // Errors: not_found; environment; corrupt (not a regular file); refused above max_bytes.
 [[nodiscard]] Result<std::string> read_regular_file(const std::filesystem::path& path, std::size_t max_bytes);
-
-// By rename, so that a reader sees all or nothing; without waiting for the disk.
-[[nodiscard]] Status replace_file(const std::filesystem::path& path, std::string_view bytes);
 
 }  // namespace sb::ninja

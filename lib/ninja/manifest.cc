@@ -165,6 +165,12 @@ const std::vector<std::string>& Manifest::files() const {
   return graph_->files;
 }
 
+Key Manifest::digest() const {
+  KeyBuilder key;
+  for (const auto& text : graph_->texts) key.add(*text);
+  return key.finish();
+}
+
 std::string_view Manifest::builddir() const {
   const std::string_view* const value = graph_->find_variable(kTopScope, "builddir");
   return value == nullptr ? std::string_view() : *value;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/key.h"
 #include "base/result.h"
 
 namespace sb::ninja {
@@ -53,6 +54,7 @@ class Manifest {
   [[nodiscard]] EdgeId producer(NodeId node) const;             // kNoEdge: a source
   [[nodiscard]] std::span<const NodeId> defaults() const;       // `default` statements; empty: every root
   [[nodiscard]] const std::vector<std::string>& files() const;  // build.ninja and what it includes
+  [[nodiscard]] Key digest() const;                             // of all that those files say
   [[nodiscard]] std::string_view builddir() const;  // where the logs lie, from the top scope; often empty
 
   // A variable of an edge, evaluated as Ninja would for it: "command", "depfile", "deps", "rspfile",

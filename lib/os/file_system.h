@@ -39,6 +39,9 @@ inline constexpr std::int64_t kSourceTimeNs = 946'684'800'000'000'000;
 
 // Whole file as bytes. Errors: not_found, environment, refused above max_bytes.
 [[nodiscard]] Result<std::string> read_file(const fs::path& path, std::size_t max_bytes = 1U << 30U);
+// By rename, so that a reader sees all or nothing; without waiting for the disk. What a killed writer leaves
+// ("NAME.PID") stays.
+[[nodiscard]] Status replace_file(const fs::path& path, std::string_view bytes);
 // mkdir -p with the given mode for what is made; fine when it is there.
 [[nodiscard]] Status make_folders(const fs::path& path);
 // rm -rf that never follows a symlink out of the tree; fine when nothing is there. Makes read-only folders

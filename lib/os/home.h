@@ -1,12 +1,14 @@
 // Home: where selfbuild keeps what. State must survive; cache may be deleted at any time while nothing runs.
 //
 //   state/selfbuild.db                   history, journal, tasks, services (SQLite, WAL)
+//   state/selfbuild.db.backup            as of the last minute; takes its place when it is damaged
 //   state/objects/                       the content-addressed store
 //   state/projects/P/versions/vN/        a version's files, laid out to run
 //   state/projects/P/current             the pointer: a symlink to versions/vN
 //   state/cycles/c-N/{log,progress.jsonl}
 //   state/services/S/log                 what the service printed
-//   state/conductor.sock  conductor.lock  conductor.log
+//   state/conductor.sock  conductor.lock  keeper.lock  conductor.log
+//   state/conductor/{current,previous}   which conductor runs, when it was upgraded; see lib/keeper
 //   state/gc.lock  nightly.lock  nightly.log  nightly.due
 //   cache/stages/P/slot-N/{tree,build}
 //   cache/build/                         what was ever built, by what went into it
@@ -44,6 +46,7 @@ class Home {
   }
   [[nodiscard]] std::filesystem::path stages(std::string_view project_name) const;
   [[nodiscard]] std::filesystem::path build_cache() const { return cache_ / "build"; }
+  [[nodiscard]] std::filesystem::path conductors() const { return state_ / "conductor"; }
   [[nodiscard]] std::filesystem::path conductor_socket() const { return state_ / "conductor.sock"; }
 
  private:

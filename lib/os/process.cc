@@ -155,9 +155,18 @@ Result<Process> spawn(const SpawnSpec& spec) {
   UniqueFd error_writer(ends[1]);
 
   const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) return fail(errno_error("cannot start a process"));
+  // Shares our memory until it calls exec, so that none of it has to be copied: a crash is mended sooner.
+  // What the child changes is in `prepared`, which nobody reads afterwards. No signal may find our handlers
+  // in it.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::vfork();  // NOLINT(bugprone-unsafe-functions): the child only calls what it may
   if (pid == 0) run_child(spec, prepared, error_writer.get(), parent);
+  const int fork_error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return fail(errno_error("cannot start a process", fork_error));
   error_writer.reset();
 
   int code = 0;

@@ -26,9 +26,11 @@
 //     command: [bin/hello]
 //     environment: {GREETING: hi}
 //     sockets: [{name: http, listen: "127.0.0.1:8080"}]
-//     ready: {notify: true}             # or {http: "http:/ready"} {tcp: http} {command: [...]}
-//     health: {http: "http:/health", interval: 1s, timeout: 2s, failures: 3}
+//     start: {tcp: http}                # asked until it is good; default: none
+//     ready: {notify: true}             # or {http: "http:/ready"} {tcp: http} {unix: /path} {command: [...]}
+//     health: {http: "http:/health", interval: 1s, timeout: 2s, failures: 3, successes: 1}
 //     swap: overlap                     # or drain-first
+//     safe_mode: details                # or brief, none: what is answered while no version can be started
 //     start_timeout: 10s  drain_timeout: 10s  probation: 10s
 #pragma once
 

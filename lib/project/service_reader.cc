@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -13,13 +15,14 @@ namespace sb::project {
 namespace {
 
 using supervise::ProbeSpec;
+using supervise::SafeModeKind;
 using supervise::ServiceSpec;
 using supervise::SocketSpec;
 using supervise::SwapMode;
 
 using namespace std::chrono_literals;
 
-constexpr int kMostFailures = 1000;
+constexpr int kMostAnswers = 1000;
 constexpr std::size_t kMostSockets = 16;
 constexpr auto kShortestProbe = 10ms;
 
@@ -84,14 +87,36 @@ void read_probe_kind(Fields& fields, const std::vector<SocketSpec>& sockets, Pro
   read_http(fields, sockets, probe);
   if (fields.has("tcp")) probe.kind = tcp;
   fields.text("tcp", probe.address, [&](const std::string& value) { return rule_target(value, sockets); });
+  if (fields.has("unix")) probe.kind = tcp;
+  fields.text("unix", probe.address, [&](const std::string& value) {
+    return value.starts_with('/') ? rule_address("unix:" + value) : rule_target(value, sockets);
+  });
+  if (probe.address.starts_with('/')) probe.address = "unix:" + probe.address;
   if (fields.has("command")) probe.kind = command;
   fields.list("command", probe.command, rule_not_empty, Fields::Size::filled);
   if (fields.has("watchdog")) probe.kind = watchdog;
   fields.duration("watchdog", probe.interval, kShortestProbe);
 }
 
-// `key` is ready or health; `unfit` is the kind that has no meaning for it.
-void read_probe(Fields& spec, std::string_view key, std::string_view unfit, std::string_view instead,
+constexpr std::array kKinds{"notify", "http", "tcp", "unix", "command", "watchdog"};
+
+// A kind that has no meaning for a probe, and what has.
+struct Unfit {
+  std::string_view kind;
+  std::string_view instead;
+};
+
+void read_settings(Fields& fields, std::string_view key, ProbeSpec& probe) {
+  if (fields.has("notify") || fields.has("watchdog")) return;
+  fields.duration("interval", probe.interval, kShortestProbe);
+  fields.duration("timeout", probe.timeout, kShortestProbe);
+  fields.count("successes", probe.successes, kMostAnswers);
+  // What starts may fail as often as there is time for.
+  if (key != "start") fields.count("failures", probe.failures, kMostAnswers);
+}
+
+// `key` is start, ready or health.
+void read_probe(Fields& spec, std::string_view key, std::span<const Unfit> unfit,
                 const std::vector<SocketSpec>& sockets, ProbeSpec& probe) {
   const YamlNode* node = spec.find(key);
   if (node == nullptr) return;
@@ -102,22 +127,21 @@ void read_probe(Fields& spec, std::string_view key, std::string_view unfit, std:
   }
   spec.section(key, [&](Fields& fields) {
     read_probe_kind(fields, sockets, probe);
-    const auto kinds = std::ranges::count_if(std::array{"notify", "http", "tcp", "command", "watchdog"},
-                                             [&](const char* kind) { return fields.has(kind); });
-    const bool only_settings = std::ranges::all_of(node->keys, [](const YamlNode::Key& name) {
-      return name.text == "interval" || name.text == "timeout" || name.text == "failures";
+    const auto kinds = std::ranges::count_if(kKinds, [&](const char* kind) { return fields.has(kind); });
+    constexpr std::array<std::string_view, 4> kSettings{"interval", "timeout", "failures", "successes"};
+    const bool only_settings = std::ranges::all_of(node->keys, [&](const YamlNode::Key& name) {
+      return std::ranges::find(kSettings, name.text) != kSettings.end();
     });
     // With an unknown key and no kind, the key is the mistake.
     if (kinds > 1 || (kinds == 0 && only_settings)) {
-      fields.wrong("", fmt::format("\"{}\" needs exactly one of notify, http, tcp, command, watchdog", key));
+      fields.wrong(
+          "", fmt::format("\"{}\" needs exactly one of notify, http, tcp, unix, command, watchdog", key));
     }
-    if (fields.has(unfit))
-      fields.wrong(unfit, fmt::format("\"{}\" has no meaning for {}; {}", unfit, key, instead));
-    if (!fields.has("notify") && !fields.has("watchdog")) {
-      fields.duration("interval", probe.interval, kShortestProbe);
-      fields.duration("timeout", probe.timeout, kShortestProbe);
-      fields.count("failures", probe.failures, kMostFailures);
+    for (const Unfit& one : unfit) {
+      if (!fields.has(one.kind)) continue;
+      fields.wrong(one.kind, fmt::format("\"{}\" has no meaning for {}; {}", one.kind, key, one.instead));
     }
+    read_settings(fields, key, probe);
   });
 }
 
@@ -145,6 +169,8 @@ void check_program(Fields& spec, const std::vector<std::string>& command) {
 void read_service(Fields& spec, ServiceSpec& service) {
   static const std::array<std::pair<std::string, SwapMode>, 2> kSwapModes = {
       {{"overlap", SwapMode::overlap}, {"drain-first", SwapMode::drain_first}}};
+  static const std::array<std::pair<std::string, SafeModeKind>, 3> kSafeModes = {
+      {{"details", SafeModeKind::details}, {"brief", SafeModeKind::brief}, {"none", SafeModeKind::none}}};
   spec.require("command");
   spec.list("command", service.command, {}, Fields::Size::filled);
   check_program(spec, service.command);
@@ -153,9 +179,15 @@ void read_service(Fields& spec, ServiceSpec& service) {
   if (service.sockets.size() > kMostSockets) {
     spec.wrong("sockets", fmt::format("at most {} sockets", kMostSockets));
   }
-  read_probe(spec, "ready", "watchdog", "use notify", service.sockets, service.ready);
-  read_probe(spec, "health", "notify", "use watchdog", service.sockets, service.health);
+  constexpr std::array kUnfitToStart{Unfit{.kind = "notify", .instead = "use ready"},
+                                     Unfit{.kind = "watchdog", .instead = "use health"}};
+  constexpr std::array kUnfitForReady{Unfit{.kind = "watchdog", .instead = "use notify"}};
+  constexpr std::array kUnfitForHealth{Unfit{.kind = "notify", .instead = "use watchdog"}};
+  read_probe(spec, "start", kUnfitToStart, service.sockets, service.start);
+  read_probe(spec, "ready", kUnfitForReady, service.sockets, service.ready);
+  read_probe(spec, "health", kUnfitForHealth, service.sockets, service.health);
   spec.choice<SwapMode>("swap", service.swap, kSwapModes);
+  spec.choice<SafeModeKind>("safe_mode", service.safe_mode, kSafeModes);
   spec.duration("start_timeout", service.start_timeout);
   spec.duration("drain_timeout", service.drain_timeout, 0ms);
   spec.duration("probation", service.probation, 0ms);

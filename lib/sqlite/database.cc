@@ -92,15 +92,26 @@ Status Database::use_wal() {
   }
 }
 
-Result<Database> Database::open(const std::filesystem::path& path, Sync sync) {
+Result<Database> Database::connect(const std::filesystem::path& path, int flags) {
   sqlite3* connection = nullptr;
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &connection,
+                                   flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   Database database(connection);  // also after an error: the handle must be closed
   if (code != SQLITE_OK) {
     return fail(sqlite_error(connection, code, fmt::format("cannot open the database {}", path.string())));
   }
   sqlite3_busy_handler(connection, wait_for_lock, database.waits_.get());
+  return database;
+}
+
+Result<Database> Database::open_to_look(const std::filesystem::path& path) {
+  SB_TRY(Database database, connect(path, SQLITE_OPEN_READWRITE));
+  database.keep_log();
+  return database;
+}
+
+Result<Database> Database::open(const std::filesystem::path& path, Sync sync) {
+  SB_TRY(Database database, connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
   const std::string opening = fmt::format("opening the database {}", path.string());
   SB_CHECK(doing(
       opening, database.execute(sync == Sync::none ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL")));
@@ -163,6 +174,11 @@ Status Database::transaction(const std::function<Status()>& work) {
   const OpenTransaction transaction(connection_.get());
   SB_CHECK(work());
   return execute("COMMIT");
+}
+
+Status Database::copy_to(const std::filesystem::path& path) {
+  SB_TRY(Statement copy, prepare("VACUUM INTO ?1"));
+  return doing(fmt::format("copying the database to {}", path.string()), copy.bind(1, path.string()).run());
 }
 
 std::int64_t Database::last_insert_id() const {

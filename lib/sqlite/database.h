@@ -71,6 +71,10 @@ class Database {
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& path,
                                              Sync sync = Sync::each_commit);
 
+  // For looking at a file that may be damaged: it has to be there, nothing about it is changed at opening,
+  // and no lock is asked for that another connection's reading would keep away.
+  [[nodiscard]] static Result<Database> open_to_look(const std::filesystem::path& path);
+
   // Brings the tables of one component up to date, each step in its own transaction. Refuses a database that
   // a newer program has written (ErrorKind::conflict), and leaves it as it is.
   [[nodiscard]] Status migrate(std::string_view component, std::span<const Migration> migrations);
@@ -79,6 +83,8 @@ class Database {
   [[nodiscard]] Status execute(std::string_view sql);  // any number of statements
   // BEGIN IMMEDIATE … COMMIT around work; rolls back when work fails. Not nested.
   [[nodiscard]] Status transaction(const std::function<Status()>& work);
+  // Writes a copy as of now to a path where nothing is yet, while others read and write. Not synced.
+  [[nodiscard]] Status copy_to(const std::filesystem::path& path);
   [[nodiscard]] std::int64_t last_insert_id() const;
   [[nodiscard]] int changes() const;  // rows changed by the last statement
   // The longest that anything had to wait for a lock of another connection so far. From any thread.
@@ -98,6 +104,7 @@ class Database {
     void note();  // the one that began then lasts until now
   };
   explicit Database(sqlite3* connection) : connection_(connection) {}
+  [[nodiscard]] static Result<Database> connect(const std::filesystem::path& path, int flags);
   static int wait_for_lock(void* waits, int calls);
   [[nodiscard]] Status use_wal();
 

@@ -8,6 +8,8 @@ namespace sb::sqlite {
 ErrorKind kind_of(int code) {
   // Only these two constraints mean "it is there already"; the others are statements of ours that are wrong.
   if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return ErrorKind::conflict;
+  // A file, or its log, that ends earlier than it says.
+  if (code == SQLITE_IOERR_SHORT_READ) return ErrorKind::corrupt;
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

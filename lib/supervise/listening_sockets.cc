@@ -119,6 +119,15 @@ std::vector<BoundAddress> ListeningSockets::addresses(const ServiceSpec& spec) c
   return known;
 }
 
+std::vector<int> ListeningSockets::open_ones(const ServiceSpec& spec) const {
+  std::vector<int> fds;
+  for (const Entry& entry : entries_) {
+    const bool used = std::ranges::find(spec.sockets, entry.spec) != spec.sockets.end();
+    if (used && entry.fd) fds.push_back(entry.fd.get());
+  }
+  return fds;
+}
+
 void ListeningSockets::forget(const Entry& entry) {
   around_.vault.drop(vault_name(entry.spec));
   const Status erased = around_.table.erase_socket(

@@ -31,6 +31,8 @@ class ListeningSockets {
   [[nodiscard]] Result<Passed> for_spec(const ServiceSpec& spec);
   // The addresses as far as they are known; binds nothing.
   [[nodiscard]] std::vector<BoundAddress> addresses(const ServiceSpec& spec) const;
+  // Those of the spec that are open; still ours.
+  [[nodiscard]] std::vector<int> open_ones(const ServiceSpec& spec) const;
   // Closes what this spec does not use.
   void keep_only(const ServiceSpec& spec);
   void close_all();

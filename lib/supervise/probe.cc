@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <limits>
 #include <memory>
 
 #include <fmt/format.h>
@@ -155,25 +156,34 @@ Status ask_tcp(const ProbeSpec& spec, const Address& address) {
 // -- command
 // ---------------------------------------------------------------------------------------------------
 
-std::vector<std::string> basics() {
-  const auto or_else = [](std::string value, const char* fallback) {
-    return value.empty() ? fallback : value;
-  };
-  std::string home = os::environment_variable("HOME");
-  std::string user = os::environment_variable("USER");
-  if (home.empty() || user.empty()) {
+struct Account {
+  std::string home;
+  std::string user;
+};
+
+// Asked once: it may be a server on the network that knows, and a restart does not wait for that.
+const Account& account() {
+  static const Account kOwn = [] {
     std::array<char, 4096> space{};
     passwd entry{};
     passwd* found = nullptr;
-    if (::getpwuid_r(::getuid(), &entry, space.data(), space.size(), &found) == 0 && found != nullptr) {
-      if (home.empty()) home = found->pw_dir;
-      if (user.empty()) user = found->pw_name;
+    if (::getpwuid_r(::getuid(), &entry, space.data(), space.size(), &found) != 0 || found == nullptr) {
+      return Account{.home = "/", .user = std::to_string(::getuid())};
     }
-  }
+    return Account{.home = found->pw_dir, .user = found->pw_name};
+  }();
+  return kOwn;
+}
+
+std::vector<std::string> basics() {
+  const auto or_else = [](std::string value, const auto& fallback) {
+    return value.empty() ? std::string(fallback()) : value;
+  };
   return {"PATH=" + or_else(os::environment_variable("PATH"),
-                            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-          "LANG=" + or_else(os::environment_variable("LANG"), "C.UTF-8"), "HOME=" + or_else(home, "/"),
-          "USER=" + or_else(user, std::to_string(::getuid()).c_str())};
+                            [] { return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; }),
+          "LANG=" + or_else(os::environment_variable("LANG"), [] { return "C.UTF-8"; }),
+          "HOME=" + or_else(os::environment_variable("HOME"), [] { return account().home; }),
+          "USER=" + or_else(os::environment_variable("USER"), [] { return account().user; })};
 }
 
 bool ends_within(const os::Process& process, milliseconds timeout) {
@@ -214,6 +224,13 @@ Status ask_command(const ProbeSpec& spec, const std::vector<BoundSocket>& socket
   error.found = exit ? exit->to_string() : "no exit code";
   if (size > 0) error.log = std::string(trim(std::string_view(text.data(), static_cast<std::size_t>(size))));
   return fail(std::move(error));
+}
+
+std::optional<long long> positive(std::string_view text) {
+  long long number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code != std::errc() || end != text.data() + text.size() || number <= 0) return std::nullopt;
+  return number;
 }
 
 }  // namespace
@@ -262,20 +279,27 @@ Status probe_once(const ProbeSpec& spec, const std::vector<BoundSocket>& sockets
 Notification parse_notification(std::string_view datagram) {
   Notification notification;
   for (const std::string_view line : split_lines(datagram)) {
-    const auto value_of = [&](std::string_view name) -> std::optional<std::string_view> {
-      if (!line.starts_with(name)) return std::nullopt;
-      return line.substr(name.size());
-    };
-    if (line == "READY=1") notification.ready = true;
-    if (line == "STOPPING=1") notification.stopping = true;
-    if (line == "WATCHDOG=1") notification.watchdog = true;
-    if (const auto status = value_of("STATUS=")) notification.status = std::string(status->substr(0, 500));
-    if (const auto usec = value_of("EXTEND_TIMEOUT_USEC=")) {
-      long long number = 0;
-      const auto [end, code] = std::from_chars(usec->data(), usec->data() + usec->size(), number);
-      if (code == std::errc() && end == usec->data() + usec->size() && number > 0) {
-        notification.extend_timeout_usec = number;
-      }
+    const std::size_t equals = line.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = line.substr(0, equals);
+    const std::string_view value = line.substr(equals + 1);
+    const bool yes = value == "1";
+    if (name == "READY") notification.ready = notification.ready || yes;
+    if (name == "RELOADING") notification.reloading = notification.reloading || yes;
+    if (name == "STOPPING") notification.stopping = notification.stopping || yes;
+    if (name == "WATCHDOG") {
+      notification.watchdog = notification.watchdog || yes;
+      notification.watchdog_trigger = notification.watchdog_trigger || value == "trigger";
+    }
+    if (name == "FDSTORE") notification.park = notification.park || yes;
+    if (name == "FDSTOREREMOVE") notification.drop_parked = notification.drop_parked || yes;
+    if (name == "FDNAME") notification.fd_name = std::string(value);
+    if (name == "STATUS") notification.status = std::string(value.substr(0, 500));
+    if (name == "EXTEND_TIMEOUT_USEC") notification.extend_timeout_usec = positive(value);
+    if (name == "WATCHDOG_USEC") notification.watchdog_usec = positive(value);
+    if (name == "MAINPID") {
+      const std::optional<long long> pid = positive(value);
+      if (pid && *pid <= std::numeric_limits<pid_t>::max()) notification.main_pid = static_cast<pid_t>(*pid);
     }
   }
   return notification;

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "supervise/service_spec.h"
@@ -33,10 +35,17 @@ struct BoundSocket {
 // One datagram of sd_notify(3).
 struct Notification {
   bool ready = false;
+  bool reloading = false;
   bool stopping = false;
   bool watchdog = false;
+  bool watchdog_trigger = false;  // it knows itself that it is ill
   std::optional<std::string> status;
   std::optional<long long> extend_timeout_usec;
+  std::optional<long long> watchdog_usec;  // how often it reports from now on
+  std::optional<pid_t> main_pid;
+  bool park = false;         // FDSTORE: the descriptors that came with it
+  bool drop_parked = false;  // FDSTOREREMOVE: those of this name
+  std::string fd_name;
 };
 [[nodiscard]] Notification parse_notification(std::string_view datagram);
 

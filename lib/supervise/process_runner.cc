@@ -64,18 +64,35 @@ void RealProcessRunner::kill_rest(pid_t group, const std::vector<std::string>& v
   }
 }
 
+std::optional<os::Process> RealProcessRunner::find(pid_t pid, const std::vector<std::string>& variables) {
+  const std::optional<std::uint64_t> ticks = os::start_ticks_of(pid);
+  if (!ticks || !has_variables(pid, variables)) return std::nullopt;
+  return os::adopt(pid, *ticks);
+}
+
 os::Watch RealProcessRunner::on_exit(const os::Process& process, std::function<void(os::Exit)> callback) {
+  return on_end(process, /*with_group=*/true, std::move(callback));
+}
+
+os::Watch RealProcessRunner::on_end_alone(const os::Process& process,
+                                          std::function<void(os::Exit)> callback) {
+  return on_end(process, /*with_group=*/false, std::move(callback));
+}
+
+os::Watch RealProcessRunner::on_end(const os::Process& process, bool with_group,
+                                    std::function<void(os::Exit)> callback) {
   // The watch outlives neither the process's owner nor its pidfd: the owner holds both.
   auto watch = std::make_shared<os::Watch>();
   const os::Process* observed = &process;
-  *watch = loop_.on_readable(process.pidfd.get(), [watch, observed, callback = std::move(callback)] {
-    // Before reaping: until then the pid, and with it the group's number, cannot belong to anybody else.
-    os::send_signal(*observed, SIGKILL, /*whole_group=*/true);
-    std::optional<os::Exit> exit = os::reap(*observed);
-    const auto call = callback;
-    watch->reset();
-    call(exit.value_or(os::Exit{}));
-  });
+  *watch =
+      loop_.on_readable(process.pidfd.get(), [watch, observed, with_group, callback = std::move(callback)] {
+        // Before reaping: until then the pid, and with it the group's number, cannot belong to anybody else.
+        if (with_group) os::send_signal(*observed, SIGKILL, /*whole_group=*/true);
+        std::optional<os::Exit> exit = os::reap(*observed);
+        const auto call = callback;
+        watch->reset();
+        call(exit.value_or(os::Exit{}));
+      });
   return os::Watch([watch] { watch->reset(); });
 }
 

@@ -21,12 +21,18 @@ class ProcessRunner {
   // A running process whose environment has all of these variables ("NAME=value"): one that was started just
   // before a crash could record its pid.
   [[nodiscard]] virtual std::optional<os::Process> find_marked(const std::vector<std::string>& variables) = 0;
+  // The process of this pid, when its environment has all of these.
+  [[nodiscard]] virtual std::optional<os::Process> find(pid_t pid,
+                                                        const std::vector<std::string>& variables) = 0;
   // Kills what a process that ended unseen left in its group: those that have all of these variables, since
   // the number may be somebody else's by now.
   virtual void kill_rest(pid_t group, const std::vector<std::string>& variables) = 0;
   // Calls once when the process has ended; what is left of its process group is killed before that.
   [[nodiscard]] virtual os::Watch on_exit(const os::Process& process,
                                           std::function<void(os::Exit)> callback) = 0;
+  // The same, but its group lives on.
+  [[nodiscard]] virtual os::Watch on_end_alone(const os::Process& process,
+                                               std::function<void(os::Exit)> callback) = 0;
   virtual void signal(const os::Process& process, int signal, bool whole_group) = 0;
 };
 
@@ -38,14 +44,20 @@ class RealProcessRunner final : public ProcessRunner {
     return os::adopt(pid, start_ticks);
   }
   [[nodiscard]] std::optional<os::Process> find_marked(const std::vector<std::string>& variables) override;
+  [[nodiscard]] std::optional<os::Process> find(pid_t pid,
+                                                const std::vector<std::string>& variables) override;
   void kill_rest(pid_t group, const std::vector<std::string>& variables) override;
   [[nodiscard]] os::Watch on_exit(const os::Process& process,
                                   std::function<void(os::Exit)> callback) override;
+  [[nodiscard]] os::Watch on_end_alone(const os::Process& process,
+                                       std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override {
     os::send_signal(process, signal, whole_group);
   }
 
  private:
+  [[nodiscard]] os::Watch on_end(const os::Process& process, bool with_group,
+                                 std::function<void(os::Exit)> callback);
   os::EventLoop& loop_;
 };
 

@@ -6,12 +6,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "supervise/backoff.h"
 #include "supervise/instance.h"
 #include "supervise/listening_sockets.h"
+#include "supervise/parked_descriptors.h"
 
 namespace sb::supervise {
 
@@ -19,8 +21,10 @@ struct ServiceStatus {
   std::string name;
   std::string project;
   int version = 0;
-  std::string state;  // starting | running | unhealthy | backoff | stopped | failed
-  pid_t pid = 0;      // 0: none
+  // starting | running | not ready | reloading | stopping | unhealthy | backoff | safe mode | stopped |
+  // failed
+  std::string state;
+  pid_t pid = 0;  // 0: none
   std::int64_t since_ms = 0;
   int restarts = 0;  // by itself, since this version went live
   std::string swap;
@@ -60,8 +64,12 @@ class Service {
   // It was drained with the conductor and has not been started since; it would be one of this deployment.
   [[nodiscard]] bool is_paused(const Deployment& deployment) const;
   [[nodiscard]] bool live_is_up() const { return live_ && live_->phase() == Instance::Phase::up; }
+  [[nodiscard]] int restarts() const { return restarts_; }  // by itself, since this version went live
   [[nodiscard]] int checks_passed() const { return live_ ? live_->checks_passed() : 0; }
-  [[nodiscard]] Instance* instance_of(pid_t pid_or_session);
+  [[nodiscard]] Instance* instance_of(pid_t pid_or_session) const;
+  // Of one of its instances. At most `room` descriptors are parked; the log says of what is refused.
+  void notify(Instance& from, const Notification& notification, std::vector<UniqueFd> fds, std::size_t room);
+  [[nodiscard]] std::size_t parked() const { return parked_.count(); }
 
   // -- a swap -----------------------------------------------------------------------------------------------
   // Starts `next` beside the live instance, or after draining it when either cannot run twice. Good once it
@@ -83,10 +91,13 @@ class Service {
   void settle_on(const Deployment& deployment, bool wanted);
   // Not to be restarted until commit, abandon or settle_on.
   void hold();
-  // While watched, the end or ill health of the live instance is told here once instead of being mended,
-  // and the service is held.
+  // While watched, ill health of the live instance, or its third end, is told here once instead of being
+  // mended, and the service is held.
   void watch(std::function<void(const std::string& cause)> trouble);
-  void unwatch() { trouble_ = nullptr; }
+  void unwatch() {
+    trouble_ = nullptr;
+    crashes_ = 0;
+  }
   void close_unused_sockets();  // but for a version that comes up, which may have some of its own
 
  private:
@@ -94,7 +105,8 @@ class Service {
       : around_(around),
         deployment_(std::move(deployment)),
         wanted_(wanted),
-        sockets_(around, deployment_.spec.name) {}
+        sockets_(around, deployment_.spec.name),
+        parked_(around, deployment_.spec.name) {}
 
   struct Leaving {
     std::unique_ptr<Instance> instance;
@@ -103,27 +115,49 @@ class Service {
 
   [[nodiscard]] Result<std::unique_ptr<Instance>> launch(const Deployment& deployment, Role role);
   [[nodiscard]] Instance::Events events_of(std::int64_t id);
+  [[nodiscard]] Instance* instance_that(const std::function<bool(const Instance&)>& matches) const;
+  [[nodiscard]] Instance* instance_by_id(std::int64_t id) const;
   // What tells its processes from all others, also from those of a service of that name in another home.
   [[nodiscard]] std::vector<std::string> marks(std::int64_t id) const;
   void adopt(const InstanceRow& row);
+  [[nodiscard]] std::optional<os::Process> process_of(const InstanceRow& row);  // if it still runs
+  [[nodiscard]] Result<std::int64_t> announce(const Deployment& deployment, Role role);
+  [[nodiscard]] Result<std::int64_t> row_for(const Deployment& deployment, Role role);
+  void announce_next();
+  void withdraw_next();
+  [[nodiscard]] UniqueFd open_output() const;  // none: nowhere
   void start_live();
   void drain_live(std::function<void()> gone);
   void when_all_have_left(std::function<void()> callback);
   void tell_trouble(const std::string& cause);
   void start_incoming(const Deployment& next);
   void retire(std::unique_ptr<Instance> instance, std::function<void()> gone, bool at_once = false);
-  void schedule_restart();
+  void schedule_restart(bool was_ready);
   void settle(const Status& status);  // answers whoever waits for the live instance
   void finish_bring_up(Status status);
+  // -- safe mode
+  void start_failed(bool was_ready);  // or what ran has ended; the next start is scheduled, if there is one
+  void answer_in_its_place();
+  void answers_itself();  // or is not wanted any more
+  [[nodiscard]] Diagnosis diagnosis() const;
   void on_up(std::int64_t id);
   void on_ill(std::int64_t id, const std::string& cause);
+  void on_unready(std::int64_t id, const std::string& cause);
+  void on_main_process(std::int64_t id);
   void on_ended(std::int64_t id, const os::Exit& exit);
+  void has_left(Leaving left, const os::Exit& exit);
+  void live_ended(const os::Exit& exit);
+  [[nodiscard]] bool is_last_crash();
   void forget(std::unique_ptr<Instance> instance);
   void bury(std::unique_ptr<Instance> instance);
   [[nodiscard]] bool may_start() const { return wanted_ && !held_ && !ending_; }
   [[nodiscard]] ServiceRow row() const {
     return {.deployment = deployment_, .wanted = wanted_, .paused = paused_};
   }
+  // Written in a turn of its own, after what is urgent.
+  void record_later(std::function<Status()> record);
+  void write_records_soon();
+  void write_records();
   void record();
   void record_hand_over(std::int64_t from);
   void note(const Status& status) const;
@@ -137,6 +171,7 @@ class Service {
   bool paused_ = false;  // on disk, too; until it is started again
   bool ending_ = false;  // and the conductor with it
   ListeningSockets sockets_;
+  ParkedDescriptors parked_;
   std::unique_ptr<Instance> live_;
   std::unique_ptr<Instance> incoming_;
   std::vector<Leaving> leaving_;
@@ -144,12 +179,22 @@ class Service {
   std::vector<std::unique_ptr<Instance>> buried_;
   RestartBackoff backoff_;
   int restarts_ = 0;
+  int crashes_ = 0;  // while it is watched
   std::string last_exit_;
   std::string trouble_text_;  // why it does not run well now
   std::string incoming_trouble_;
   std::vector<Done> waiting_;
   Done bring_up_done_;
   std::function<void(const std::string&)> trouble_;
+  std::optional<std::int64_t> next_row_;  // announced ahead of the next start of the live version
+  std::int64_t unrecorded_ = 0;           // processes that the disk had no room for
+  std::vector<std::function<Status()>> records_;
+  os::Watch records_timer_;
+  std::optional<os::Milliseconds> down_since_;  // monotonic; none: an instance is ready, or should not be
+  bool failed_start_ = false;                   // since then
+  bool answering_ = false;                      // safe mode
+  os::Watch patience_;
+  os::Milliseconds restart_at_{0};  // monotonic, of the timer
   os::Watch restart_timer_;
   os::Watch stable_timer_;
   os::Watch record_timer_;

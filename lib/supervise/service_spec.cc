@@ -27,6 +27,7 @@ constexpr std::array kKinds{
     KindName{ProbeSpec::Kind::http, "http"},       KindName{ProbeSpec::Kind::tcp, "tcp"},
     KindName{ProbeSpec::Kind::command, "command"}, KindName{ProbeSpec::Kind::watchdog, "watchdog"},
 };
+constexpr std::array<std::string_view, 3> kSafeModeNames{"details", "brief", "none"};  // as in the enum
 // A day: longer waits are a unit that was forgotten.
 constexpr milliseconds kLongest{24LL * 3600 * 1000};
 
@@ -79,7 +80,8 @@ Json probe_to_json(const ProbeSpec& probe) {
               {"command", probe.command},
               {"interval_ms", probe.interval.count()},
               {"timeout_ms", probe.timeout.count()},
-              {"failures", probe.failures}};
+              {"failures", probe.failures},
+              {"successes", probe.successes}};
 }
 
 Status check_probe_address(const ProbeSpec& probe, const std::string& where, const ServiceSpec& service) {
@@ -98,8 +100,8 @@ Status check_probe_address(const ProbeSpec& probe, const std::string& where, con
 }
 
 Result<ProbeSpec> probe_from_json(const Json& object, const std::string& where, const ServiceSpec& service) {
-  static const std::array<std::string, 7> kKeys{"kind",        "address",    "path",    "command",
-                                                "interval_ms", "timeout_ms", "failures"};
+  static const std::array<std::string, 8> kKeys{"kind",        "address",    "path",     "command",
+                                                "interval_ms", "timeout_ms", "failures", "successes"};
   SB_CHECK(only_keys(object, where, kKeys));
   ProbeSpec probe;
   SB_TRY(const std::string kind, doing(where, json_string_or(object, "kind", "none")));
@@ -114,6 +116,9 @@ Result<ProbeSpec> probe_from_json(const Json& object, const std::string& where, 
   SB_TRY(const long long failures, doing(where, json_integer_or(object, "failures", probe.failures)));
   if (failures < 1 || failures > 1000) return wrong(where, "\"failures\" must be between 1 and 1000");
   probe.failures = static_cast<int>(failures);
+  SB_TRY(const long long successes, doing(where, json_integer_or(object, "successes", probe.successes)));
+  if (successes < 1 || successes > 1000) return wrong(where, "\"successes\" must be between 1 and 1000");
+  probe.successes = static_cast<int>(successes);
 
   if (probe.kind == ProbeSpec::Kind::http || probe.kind == ProbeSpec::Kind::tcp) {
     SB_CHECK(check_probe_address(probe, where, service));
@@ -171,18 +176,20 @@ Json to_json(const ServiceSpec& spec) {
               {"command", spec.command},
               {"environment", spec.environment},
               {"sockets", std::move(sockets)},
+              {"start", probe_to_json(spec.start)},
               {"ready", probe_to_json(spec.ready)},
               {"health", probe_to_json(spec.health)},
               {"swap", spec.swap == SwapMode::overlap ? "overlap" : "drain-first"},
+              {"safe_mode", kSafeModeNames[static_cast<std::size_t>(spec.safe_mode)]},
               {"start_timeout_ms", spec.start_timeout.count()},
               {"drain_timeout_ms", spec.drain_timeout.count()},
               {"probation_ms", spec.probation.count()}};
 }
 
 Result<ServiceSpec> service_from_json(const Json& value) {
-  static const std::array<std::string, 10> kKeys{
-      "name",   "command", "environment",      "sockets",          "ready",
-      "health", "swap",    "start_timeout_ms", "drain_timeout_ms", "probation_ms"};
+  static const std::array<std::string, 12> kKeys{
+      "name", "command",   "environment",      "sockets",          "start",       "ready", "health",
+      "swap", "safe_mode", "start_timeout_ms", "drain_timeout_ms", "probation_ms"};
   SB_CHECK(only_keys(value, "service", kKeys));
   ServiceSpec spec;
   SB_TRY(spec.name, doing("service", json_string(value, "name")));
@@ -201,6 +208,11 @@ Result<ServiceSpec> service_from_json(const Json& value) {
     }
   }
   SB_TRY(spec.sockets, sockets_from_json(value, where));
+  if (value.contains("start")) {
+    SB_TRY(spec.start, probe_from_json(value["start"], where + ": start", spec));
+    if (spec.start.kind == ProbeSpec::Kind::notify || spec.start.kind == ProbeSpec::Kind::watchdog)
+      return wrong(where, "\"start\" has to be asked: http, tcp or command");
+  }
   if (value.contains("ready")) {
     SB_TRY(spec.ready, probe_from_json(value["ready"], where + ": ready", spec));
     if (spec.ready.kind == ProbeSpec::Kind::watchdog)
@@ -215,6 +227,12 @@ Result<ServiceSpec> service_from_json(const Json& value) {
     return wrong(where, fmt::format(R"("swap" must be overlap or drain-first, not "{}")", swap));
   }
   spec.swap = swap == "overlap" ? SwapMode::overlap : SwapMode::drain_first;
+  SB_TRY(const std::string safe_mode, doing(where, json_string_or(value, "safe_mode", "details")));
+  const auto* const kind = std::ranges::find(kSafeModeNames, safe_mode);
+  if (kind == kSafeModeNames.end()) {
+    return wrong(where, fmt::format(R"("safe_mode" must be details, brief or none, not "{}")", safe_mode));
+  }
+  spec.safe_mode = static_cast<SafeModeKind>(kind - kSafeModeNames.begin());
   SB_TRY(spec.start_timeout, duration(value, where, "start_timeout_ms", spec.start_timeout, milliseconds(1)));
   SB_TRY(spec.drain_timeout, duration(value, where, "drain_timeout_ms", spec.drain_timeout, milliseconds(0)));
   SB_TRY(spec.probation, duration(value, where, "probation_ms", spec.probation, milliseconds(0)));

@@ -28,7 +28,10 @@ struct ProbeSpec {
   std::vector<std::string> command;  // command: exit 0 is healthy; run in the version's folder
   std::chrono::milliseconds interval{1000};
   std::chrono::milliseconds timeout{2000};
-  int failures = 3;  // in a row, until it counts as unhealthy
+  int failures = 3;   // in a row, until it counts as unhealthy
+  int successes = 1;  // in a row, until it counts as good
+  // There is something to ask, over and over.
+  [[nodiscard]] bool asks() const { return kind == Kind::http || kind == Kind::tcp || kind == Kind::command; }
 };
 
 enum class SwapMode {
@@ -37,17 +40,26 @@ enum class SwapMode {
                 // one boots
 };
 
+// What the conductor answers on the sockets of a service of which no version can be started.
+enum class SafeModeKind {
+  details,  // what is wrong and what helps, to who asks from this host; else as brief
+  brief,    // that it does not work
+  none,     // nothing: who connects waits, as long as the backlog has room
+};
+
 struct ServiceSpec {
   std::string name;
   std::vector<std::string> command;      // argv[0] relative to the version's folder, or absolute
   std::vector<std::string> environment;  // "NAME=value" beyond the clean basics
   std::vector<SocketSpec> sockets;
-  ProbeSpec ready;   // none: ready as soon as it runs; notify: READY=1
+  ProbeSpec start;   // asked until it is good, and never again; none: it is
+  ProbeSpec ready;   // none: ready as soon as it runs; notify: READY=1; what can be asked is asked on
   ProbeSpec health;  // none: alive is healthy; watchdog: WATCHDOG=1 at least every interval
   SwapMode swap = SwapMode::overlap;
+  SafeModeKind safe_mode = SafeModeKind::details;
   std::chrono::milliseconds start_timeout{10'000};  // until ready and healthy
   std::chrono::milliseconds drain_timeout{10'000};  // from SIGTERM to SIGKILL
-  std::chrono::milliseconds probation{10'000};      // ill health within it rolls back
+  std::chrono::milliseconds probation{10'000};      // ill health, or the third crash within it, rolls back
 };
 
 [[nodiscard]] nlohmann::json to_json(const ServiceSpec& spec);

@@ -79,9 +79,13 @@ void Service::commit(std::function<void()> drained) {
   paused_ = false;
   held_ = false;
   restarts_ = 0;
+  crashes_ = 0;
   backoff_.reset();
   restart_timer_.reset();
   trouble_text_.clear();
+  answers_itself();
+  withdraw_next();
+  announce_next();
   record_hand_over(old ? old->id() : 0);
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
   settle({});
@@ -101,8 +105,10 @@ void Service::abandon(Done back) {
     close_unused_sockets();
     if (!wanted_) return back({});
     if (live_is_up()) return back({});
-    if (!live_ && restart_timer_)
+    if (!live_ && restart_timer_) {
+      start_failed(/*was_ready=*/false);
       return back(fail(ErrorKind::unhealthy, "it waits for its next start: " + trouble_text_));
+    }
     waiting_.push_back(std::move(back));
     if (!live_) when_all_have_left([this] { start_live(); });
   });
@@ -113,19 +119,25 @@ void Service::settle_on(const Deployment& deployment, bool wanted) {
   wanted_ = wanted;
   paused_ = ending_ && wanted;
   held_ = false;
-  trouble_ = nullptr;
+  unwatch();
+  withdraw_next();
   record_hand_over(live_ ? live_->id() : 0);
   drop_incoming([] {});
-  if (live_) return retire(std::move(live_), [this] { schedule_restart(); });
-  schedule_restart();
+  if (live_) return retire(std::move(live_), [this] { schedule_restart(/*was_ready=*/true); });
+  schedule_restart(/*was_ready=*/false);
 }
 
 void Service::close_unused_sockets() {
-  if (!incoming_ && !bring_up_done_) sockets_.keep_only(deployment_.spec);
+  if (incoming_ || bring_up_done_) return;
+  const bool answered = std::exchange(answering_, false);
+  if (answered) around_.safe_mode.end(name());
+  sockets_.keep_only(deployment_.spec);
+  if (answered) answer_in_its_place();
 }
 
 void Service::watch(std::function<void(const std::string& cause)> trouble) {
   trouble_ = std::move(trouble);
+  crashes_ = 0;
   // It may have happened before anybody watched (an adopted instance, a long drain of the old one).
   if (live_ && (live_->phase() == Instance::Phase::starting || live_->phase() == Instance::Phase::up)) return;
   const std::string cause = live_ ? trouble_text_ : last_exit_.empty() ? "it does not run" : last_exit_;

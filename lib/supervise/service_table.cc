@@ -11,7 +11,8 @@ namespace sb::supervise {
 namespace {
 
 constexpr std::array kMigrations{sqlite::Migration{.number = 1, .sql = schema::k001_supervise},
-                                 sqlite::Migration{.number = 2, .sql = schema::k002_paused}};
+                                 sqlite::Migration{.number = 2, .sql = schema::k002_paused},
+                                 sqlite::Migration{.number = 3, .sql = schema::k003_parked}};
 
 std::string_view to_string(Role role) {
   switch (role) {
@@ -64,7 +65,7 @@ Status ServiceTable::erase_service(const std::string& name) {
   return database_.transaction([&]() -> Status {
     for (const char* sql :
          {"DELETE FROM service WHERE name = ?", "DELETE FROM service_socket WHERE service = ?",
-          "DELETE FROM instance WHERE service = ?"}) {
+          "DELETE FROM instance WHERE service = ?", "DELETE FROM parked_descriptor WHERE service = ?"}) {
       SB_TRY(sqlite::Statement erase, database_.prepare(sql));
       SB_CHECK(erase.bind(1, name).run());
     }
@@ -118,6 +119,30 @@ Result<std::vector<SocketRow>> ServiceTable::sockets(const std::string& service)
   }
 }
 
+Status ServiceTable::put_parked(const ParkedRow& row) {
+  SB_TRY(sqlite::Statement put,
+         database_.prepare("INSERT INTO parked_descriptor(service, number, name) VALUES (?, ?, ?)"));
+  return put.bind(1, row.service).bind(2, row.number).bind(3, row.name).run();
+}
+
+Status ServiceTable::erase_parked(const std::string& service, std::int64_t number) {
+  SB_TRY(sqlite::Statement erase,
+         database_.prepare("DELETE FROM parked_descriptor WHERE service = ? AND number = ?"));
+  return erase.bind(1, service).bind(2, number).run();
+}
+
+Result<std::vector<ParkedRow>> ServiceTable::parked(const std::string& service) {
+  std::vector<ParkedRow> rows;
+  SB_TRY(sqlite::Statement all,
+         database_.prepare("SELECT number, name FROM parked_descriptor WHERE service = ? ORDER BY number"));
+  all.bind(1, service);
+  while (true) {
+    SB_TRY(const bool more, all.step());
+    if (!more) return rows;
+    rows.push_back({.service = service, .number = all.integer(0), .name = all.text(1)});
+  }
+}
+
 Result<std::int64_t> ServiceTable::announce(const InstanceRow& row) {
   SB_TRY(sqlite::Statement put,
          database_.prepare(
@@ -135,12 +160,14 @@ Result<std::int64_t> ServiceTable::announce(const InstanceRow& row) {
   return database_.last_insert_id();
 }
 
-Status ServiceTable::set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks) {
+Status ServiceTable::set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks,
+                                 std::int64_t started_ms) {
   SB_TRY(sqlite::Statement set,
-         database_.prepare("UPDATE instance SET pid = ?, start_ticks = ? WHERE id = ?"));
+         database_.prepare("UPDATE instance SET pid = ?, start_ticks = ?, started_ms = ? WHERE id = ?"));
   return set.bind(1, static_cast<std::int64_t>(pid))
       .bind(2, static_cast<std::int64_t>(start_ticks))
-      .bind(3, id)
+      .bind(3, started_ms)
+      .bind(4, id)
       .run();
 }
 

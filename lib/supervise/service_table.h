@@ -31,7 +31,7 @@ struct InstanceRow {
   std::string service;
   Role role = Role::live;
   Deployment deployment;
-  pid_t pid = 0;  // 0: its start was announced, but not recorded
+  pid_t pid = 0;  // 0: its start was announced, perhaps long before, but not recorded
   std::uint64_t start_ticks = 0;
   bool ready = false;
   std::int64_t started_ms = 0;
@@ -47,20 +47,31 @@ struct SocketRow {
   std::string address;
 };
 
+struct ParkedRow {
+  std::string service;
+  std::int64_t number = 0;
+  std::string name;
+};
+
 class ServiceTable {
  public:
   [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& path);
 
   [[nodiscard]] Status put_service(const ServiceRow& row);
-  [[nodiscard]] Status erase_service(const std::string& name);  // with its sockets and instances
+  [[nodiscard]] Status erase_service(const std::string& name);  // with all that belongs to it
   [[nodiscard]] Result<std::vector<ServiceRow>> services();
 
   [[nodiscard]] Status put_socket(const SocketRow& row);
   [[nodiscard]] Status erase_socket(const SocketRow& row);
   [[nodiscard]] Result<std::vector<SocketRow>> sockets(const std::string& service);
 
+  [[nodiscard]] Status put_parked(const ParkedRow& row);
+  [[nodiscard]] Status erase_parked(const std::string& service, std::int64_t number);
+  [[nodiscard]] Result<std::vector<ParkedRow>> parked(const std::string& service);  // oldest first
+
   [[nodiscard]] Result<std::int64_t> announce(const InstanceRow& row);  // returns its id
-  [[nodiscard]] Status set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks);
+  [[nodiscard]] Status set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks,
+                                   std::int64_t started_ms);
   [[nodiscard]] Status set_ready(std::int64_t id);
   [[nodiscard]] Status set_role(std::int64_t id, Role role);
   // One instance takes over from another (0: none): the service's row and both roles, all of it or nothing.

@@ -1,5 +1,8 @@
 #include "supervise/supervisor.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/suggestion.h"
@@ -80,13 +83,23 @@ void Supervisor::stop_all(std::function<void()> gone) {
   one_less();
 }
 
-void Supervisor::notify(pid_t sender, const Notification& notification) {
+void Supervisor::notify(pid_t sender, const Notification& notification, std::vector<UniqueFd> fds) {
   for (const pid_t candidate : {sender, session_of(sender)}) {
     if (candidate <= 0) continue;
     for (const auto& [name, service] : services_) {
-      if (Instance* instance = service->instance_of(candidate)) return instance->notify(notification);
+      Instance* const instance = service->instance_of(candidate);
+      if (instance == nullptr) continue;
+      return service->notify(*instance, notification, std::move(fds), room_to_park());
     }
   }
+}
+
+// The vault has to have room for every listening socket first.
+std::size_t Supervisor::room_to_park() const {
+  constexpr std::size_t kMostInAll = 64;
+  std::size_t parked = 0;
+  for (const auto& [name, service] : services_) parked += service->parked();
+  return kMostInAll - std::min(kMostInAll, parked);
 }
 
 void Supervisor::cap_logs() {

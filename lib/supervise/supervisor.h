@@ -30,11 +30,14 @@ class Supervisor {
   // Drains all that run, at once; calls when all have gone.
   void stop_all(std::function<void()> gone);
 
-  // One datagram of the notification socket: from a service's main process, or from one of its session.
-  void notify(pid_t sender, const Notification& notification);
+  // One datagram of the notification socket, and what came with it: from a service's main process, or from
+  // one of its session.
+  void notify(pid_t sender, const Notification& notification, std::vector<UniqueFd> fds = {});
   void cap_logs();
 
  private:
+  [[nodiscard]] std::size_t room_to_park() const;
+
   Surroundings& around_;
   std::map<std::string, std::unique_ptr<Service>> services_;
   std::vector<std::unique_ptr<Service>> buried_;

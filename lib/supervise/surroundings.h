@@ -11,6 +11,7 @@
 #include "os/home.h"
 #include "supervise/health_probe.h"
 #include "supervise/process_runner.h"
+#include "supervise/safe_mode.h"
 #include "supervise/service_table.h"
 
 namespace sb::supervise {
@@ -36,11 +37,14 @@ struct Surroundings {
   ProcessRunner& processes;
   HealthProbe& probe;
   SocketVault& vault;
+  SafeMode& safe_mode;
   ServiceTable& table;
   const os::Home& home;
   std::string notify_socket;             // what services get as NOTIFY_SOCKET
   std::vector<std::string> environment;  // added to every service's: SELFBUILD_SOCKET, SELFBUILD_HOME, XDG_*
   std::function<void(const std::string&)> log;
+  std::function<double()> random;  // from 0 to 1, for jitter
+  std::function<std::vector<KnownVersion>(const std::string& project)> versions;
 };
 
 }  // namespace sb::supervise

@@ -32,11 +32,6 @@ constexpr milliseconds kUnaskedLife{500};
 constexpr milliseconds kLongestStart = std::chrono::hours(1);
 constexpr std::uint64_t kProbeOutput = 64 * 1024;
 
-bool asks(const ProbeSpec& probe) {
-  return probe.kind == ProbeSpec::Kind::http || probe.kind == ProbeSpec::Kind::tcp ||
-         probe.kind == ProbeSpec::Kind::command;
-}
-
 // "127.0.0.1:8080" for whatever reaches it; the text itself when it is no address.
 std::string canonical(const std::string& address) {
   const auto parsed = supervise::parse_address(address);
@@ -75,6 +70,7 @@ class CandidateRun {
         service_(request.service),
         transcript_(std::move(transcript)),
         stop_(stop),
+        start_probe_(redirected(service_.start, service_)),
         ready_probe_(redirected(service_.ready, service_)),
         health_probe_(redirected(service_.health, service_)) {}
 
@@ -99,6 +95,7 @@ class CandidateRun {
   const supervise::ServiceSpec& service_;
   Transcript transcript_;
   const std::stop_token& stop_;
+  const ProbeSpec start_probe_;
   const ProbeSpec ready_probe_;
   const ProbeSpec health_probe_;
   fs::path folder_;   // of the run
@@ -206,12 +203,14 @@ std::string CandidateRun::tick(std::string_view before_what) {
 std::string CandidateRun::ask_until_good(const ProbeSpec& probe, std::string_view what) {
   Clock::time_point next = Clock::now();
   std::string last = "it was never asked";
+  int good = 0;  // in a row
   while (true) {
     if (std::string end = tick(what); !end.empty()) return end;
     if (Clock::now() >= next) {
       const Status answer = ask(probe);
-      if (answer) return {};
-      last = one_line(answer.error());
+      good = answer ? good + 1 : 0;
+      if (good >= probe.successes) return {};
+      if (!answer) last = one_line(answer.error());
       next = Clock::now() + std::min<milliseconds>(probe.interval, milliseconds(250));
     }
     if (late())
@@ -220,7 +219,10 @@ std::string CandidateRun::ask_until_good(const ProbeSpec& probe, std::string_vie
 }
 
 std::string CandidateRun::until_ready() {
-  if (asks(ready_probe_)) return ask_until_good(ready_probe_, "ready");
+  if (start_probe_.asks()) {
+    if (std::string reason = ask_until_good(start_probe_, "started"); !reason.empty()) return reason;
+  }
+  if (ready_probe_.asks()) return ask_until_good(ready_probe_, "ready");
   if (ready_probe_.kind != ProbeSpec::Kind::notify) return {};
   while (!heard_.ready) {
     if (std::string end = tick("ready"); !end.empty()) return end;
@@ -234,7 +236,7 @@ std::string CandidateRun::until_ready() {
 }
 
 std::string CandidateRun::until_healthy() {
-  if (asks(health_probe_)) {
+  if (health_probe_.asks()) {
     if (std::string reason = ask_until_good(health_probe_, "healthy"); !reason.empty()) return reason;
     // Once more: an answer that comes only once is no health.
     if (std::string end = tick("healthy"); !end.empty()) return end;
@@ -282,7 +284,7 @@ Result<Verdict> CandidateRun::examine() {
   SB_TRY(const os::TemporaryFolder folder, os::TemporaryFolder::make("selfbuild-candidate"));
   SB_CHECK(doing("preparing the candidate run", prepare(folder.path())));
   deadline_ = started_ + service_.start_timeout;
-  for (const ProbeSpec* probe : {&ready_probe_, &health_probe_}) {
+  for (const ProbeSpec* probe : {&start_probe_, &ready_probe_, &health_probe_}) {
     if (std::string reason = answered_by_another(*probe); !reason.empty()) return verdict(reason, {});
   }
   started_ = Clock::now();

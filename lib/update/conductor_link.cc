@@ -1,6 +1,8 @@
 #include "update/conductor_link.h"
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <iterator>
 #include <thread>
 
@@ -23,6 +25,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kStartPatience{10'000};
 constexpr milliseconds kStopPatience{30'000};
+// Longer than the longest pause of the keeper between two starts.
+constexpr milliseconds kReturnPatience{5'000};
 constexpr milliseconds kRetryPause{20};
 constexpr int kMaxAttempts = 20;
 
@@ -43,6 +47,23 @@ Result<fs::path> find_conductor() {
   std::error_code code;
   if (fs::exists(beside, code)) return beside;
   return fs::path("conductor");  // spawn looks in PATH, and says so when it is not there
+}
+
+// Each is held by a process for as long as it lives, and names its pid. The keeper passes signals on.
+constexpr const char* kLocks[] = {"keeper.lock", "conductor.lock"};
+
+bool is_held(const fs::path& lock) {
+  const UniqueFd fd(::open(lock.c_str(), O_RDWR | O_CLOEXEC));
+  return fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
+}
+
+// Who holds it. Nobody else can have the pid as long as the lock is held, which is asked last.
+std::optional<os::Process> owner_of(const fs::path& lock) {
+  const std::string text = os::read_file(lock).value_or("");
+  const auto pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
+  const auto started = pid > 0 ? os::start_ticks_of(pid) : std::nullopt;
+  auto process = started ? os::adopt(pid, *started) : std::nullopt;
+  return is_held(lock) ? std::move(process) : std::nullopt;
 }
 
 // The conductor is asked over and over until it answers: a socket file alone does not say that anybody
@@ -93,12 +114,13 @@ Status ConductorLink::start_if_needed() {
                      .output = output.get()};
   SB_TRY(const os::Process process, doing("starting the conductor", os::spawn(spec)));
   const auto give_up = steady_clock::now() + kStartPatience;
+  std::optional<os::Exit> exit;
   while (!answers()) {
     close();
-    const std::optional<os::Exit> exit = os::reap(process);
-    // Another caller may have started one at the same moment: ours then ends by itself, and theirs answers
-    // soon.
-    if (steady_clock::now() >= give_up || (exit && exit->code != 4)) {
+    if (!exit) exit = os::reap(process);
+    // Another caller may have started one at the same moment, or the keeper is about to start one again: ours
+    // then ends by itself, and theirs answers soon.
+    if (steady_clock::now() >= give_up || (exit && (exit->code != 4 || !lives()))) {
       Error error = make_error(ErrorKind::environment,
                                exit ? fmt::format("the conductor ended at once ({})", exit->to_string())
                                     : "the conductor does not answer",
@@ -111,17 +133,40 @@ Status ConductorLink::start_if_needed() {
   return {};
 }
 
-Status ConductorLink::stop(bool services) {
-  SB_CHECK(call_once("conductor.stop", {{"services", services}}));
-  close();
-  // The lock ends with the process, and with nothing else.
-  const fs::path path = home_.state() / "conductor.lock";
-  const UniqueFd lock(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  return retry(kStopPatience, [&]() -> Status {
-    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return {};
+Result<bool> ConductorLink::stop(bool services) {
+  // Nobody answers while the keeper is about to start the conductor again. Soon somebody does, or never will.
+  bool asked = false;
+  for (const auto give_up = steady_clock::now() + kReturnPatience; !asked;) {
+    const Result<Json> answer = call_once("conductor.stop", {{"services", services}});
+    close();
+    asked = answer.has_value();
+    if (asked) break;
+    const ErrorKind kind = answer.error().kind;
+    if (kind != ErrorKind::environment && kind != ErrorKind::interrupted) return fail(answer.error());
+    if (!lives()) return false;
+    if (steady_clock::now() >= give_up) break;
+    std::this_thread::sleep_for(kRetryPause);
+  }
+  if (!asked) terminate();
+  SB_CHECK(retry(kStopPatience, [&]() -> Status {
+    if (!lives()) return {};
     return fail(ErrorKind::environment, "the conductor was told to stop, and is still there",
                 "cat " + (home_.state() / "conductor.log").string());
-  });
+  }));
+  if (asked || !services) return true;
+  return fail(ErrorKind::environment,
+              "the conductor did not answer and was ended; its services could not be stopped and run on",
+              "selfbuild conductor start");
+}
+
+bool ConductorLink::lives() const {
+  return std::ranges::any_of(kLocks, [&](const char* lock) { return is_held(home_.state() / lock); });
+}
+
+void ConductorLink::terminate() const {
+  for (const char* lock : kLocks) {
+    if (const auto owner = owner_of(home_.state() / lock)) return os::send_signal(*owner, SIGTERM);
+  }
 }
 
 Result<Json> ConductorLink::call_once(const std::string& method, const Json& params) {

@@ -24,9 +24,11 @@ class ConductorLink {
   // $SELFBUILD_CONDUCTOR, the one beside this program, or the one in PATH; environment when there is none.
   [[nodiscard]] Status start_if_needed();
   [[nodiscard]] bool answers();
-  // Asks it to end, with or without its services, and waits until its process is gone: whoever starts the
-  // next one at once must not be told that one runs already. environment when it stays.
-  [[nodiscard]] Status stop(bool services);
+  // Asks it to end, with or without its services, and waits until it and its keeper are gone: whoever starts
+  // the next one at once must not be told that one runs already. One that is just being started again is
+  // waited for; one that does not come up is ended by a signal to its keeper. False: there was none.
+  // environment when it stays, or when services that were to be stopped could not be.
+  [[nodiscard]] Result<bool> stop(bool services);
 
   // Calls on the open connection, or on a new one. The call is sent again when the connection was lost before
   // its answer came, as often as patience allows: only for methods that may be repeated.
@@ -37,6 +39,8 @@ class ConductorLink {
 
  private:
   [[nodiscard]] Status connect();
+  [[nodiscard]] bool lives() const;  // it, or its keeper
+  void terminate() const;
   const os::Home& home_;
   std::chrono::milliseconds patience_;
   std::optional<rpc::Client> client_;

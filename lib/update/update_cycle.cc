@@ -270,6 +270,8 @@ Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Sta
   SB_CHECK(record(Step::built, {{"edges_run", report.edges_run},
                                 {"edges_total", report.edges_total},
                                 {"edges_cached", report.edges_cached},
+                                {"edges_shareable", report.edges_shareable},
+                                {"edges_own", report.edges_own},
                                 {"saved_ms", report.saved.count()},
                                 {"cache_ms", report.cache_time.count()},
                                 {"cache_note", report.cache_note},
@@ -279,7 +281,7 @@ Result<history::Version> UpdateCycle::build(const Plan& plan, const staging::Sta
                                 {"ninja_ms", report.ninja_time.count()},
                                 {"warnings", report.warnings.size()},
                                 {"compiler", report.compiler},
-                                {"limits", sandbox::to_line(report.grant)}}));
+                                {"limits", build::limits_line(report)}}));
   history::Version version;
   version.project = plan.project.name;
   version.services_json = dump_json(services_to_json(plan.project.services));

@@ -191,7 +191,7 @@ struct Ours {
     const Timed run = timed({SELFBUILD_PROGRAM, "build", "--json"}, host.repository(), host.environment);
     const Json report = parse_json(run.finished.out).value_or(Json::object());
     const auto ms = [&](const char* field) { return report.value(field, 0.0); };
-    // What it costs to start and to end is counted as the build step's, too.
+    // What it costs to start the program and to end it is counted as the build step's, too.
     samples.add({.end_to_end = run.ms, .build_step = run.ms - ms("stage_ms") - ms("configure_ms")});
     parts["stage"].push_back(ms("stage_ms"));
     parts["configure"].push_back(ms("configure_ms"));

@@ -149,6 +149,7 @@ cache::BuildCacheRequest request(const Project& project) {
     return tests::run_program(argv, build, {{"PATH", "/usr/bin:/bin"}}).all();
   };
   return {.places = {.source = project.source().string(), .build = project.build().string(), .view = {}},
+          .memos = project.source().parent_path().parent_path() / "memos",
           .targets = {},
           .environment = {std::string(kPath)},
           .owner = 0,

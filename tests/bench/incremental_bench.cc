@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "bench/records.h"
@@ -84,6 +85,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{} …\n", file);
     warm.apply(patch);
     const WarmFolder::Run peer = warm.ninja();
+    ::sync();  // what the peer wrote is not for our first fsync to carry to the disk
     const Finished finished =
         must("selfbuild update", host.selfbuild({"update", "--json", "--patch", patch.string()}));
     const Json update = parse_json(finished.out).value_or(Json::object());
@@ -92,6 +94,8 @@ int run(int argc, char** argv) {
       return update.at("timings").value(fmt::format("{}_ms", phase), 0.0);
     };
     const double outside = (ms("stage") + ms("configure") + ms("store") + ms("other")) / 1000;
+    fmt::print(stderr, "  stage {:.0f} ms, configure {:.0f} ms, store {:.0f} ms, other {:.0f} ms\n",
+               ms("stage"), ms("configure"), ms("store"), ms("other"));
     const double allowed = 0.1 * peer.seconds + 1;
     records.add({.row = fmt::format("{} edges", file),
                  .value = static_cast<double>(edges),

@@ -104,9 +104,9 @@ double build_all(const std::vector<std::unique_ptr<Project>>& projects, bool hit
 // ms.
 double write_results(const fs::path& file, int writer) {
   cache::ActionStore store = must(cache::ActionStore::open(file));
-  const auto check = [](const Status& status) {
-    if (!status) {
-      fmt::print(stderr, "{}", format_error(status.error()));
+  const auto check = [](const auto& result) {
+    if (!result) {
+      fmt::print(stderr, "{}", format_error(result.error()));
       ::_exit(1);
     }
   };

@@ -126,7 +126,12 @@ class AfterEveryRecord : public testing::TestWithParam<CrashPoint> {
   }
 
   void expect_one_process_of_v2() {
-    const tests::Finished status = host_.selfbuild({"conductor", "status", "--json"});
+    // The conductor that was killed last may not be back yet.
+    tests::Finished status;
+    tests::wait_until([&] {
+      status = host_.selfbuild({"conductor", "status", "--json"});
+      return status.code == 0;
+    });
     ASSERT_OK(const Json value, parse_json(status.out));
     int running = 0;
     for (const Json& service : value.at("services")) {

@@ -1,4 +1,6 @@
 // selfbuild build and selfbuild cache, from end to end: what they say of one build and of the next.
+#include <csignal>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,7 @@
 #include "support/files.h"
 #include "support/installation.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 
 namespace sb {
 namespace {
@@ -73,6 +76,37 @@ TEST_F(Build, of_another_text_is_explained_by_its_name) {
               HasSubstr("tiny.sh has other contents than in the last run"));
 }
 
+// A second project has stages of its own; what it is made of is the same.
+TEST_F(Build, shares_what_the_path_is_no_part_of_where_the_host_gives_stages_none_in_common) {
+  tests::write(host_.repository() / "CMakeLists.txt",
+               "cmake_minimum_required(VERSION 3.25)\nproject(tiny LANGUAGES CXX)\n"
+               "add_executable(tiny main.cc where.cc)\n");
+  tests::write(host_.repository() / "main.cc", "int main() { return 0; }\n");
+  tests::write(host_.repository() / "where.cc", "const char* where = __FILE__;\n");
+  host_.commit("tiny: a program");
+  const Finished first = host_.selfbuild_without_namespaces({"build"});
+  if (first.code == 125) GTEST_SKIP() << "only root of a user namespace can take mount namespaces away";
+  EXPECT_EQ(first.code, 0) << first.all();
+  EXPECT_THAT(first.out, HasSubstr("  cache   no private mount namespace: 1 of 3 edges can be shared between "
+                                   "stages, 2 only with this one ("));
+  host_.edit("selfbuild.yaml", "Project\nmetadata: {name: tiny}", "Project\nmetadata: {name: another}");
+  host_.commit("tiny: under another name");
+  const Finished second = host_.selfbuild_without_namespaces({"build", "--json"});
+  EXPECT_EQ(second.code, 0) << second.all();
+  ASSERT_OK(const Json report, parse_json(second.out));
+  EXPECT_EQ(report["edges_total"], 3);
+  EXPECT_EQ(report["edges_cached"], 1);
+  EXPECT_EQ(report["edges_run"], 2);
+  EXPECT_EQ(report["edges_shareable"], 1);
+  EXPECT_EQ(report["edges_own"], 2);
+
+  const Json seen = json({"build"});
+  if (seen["cache_note"] != "") return;  // nor does this one
+  EXPECT_EQ(seen["edges_cached"], 0) << "those that were built at the common path are apart";
+  EXPECT_EQ(seen["edges_shareable"], 3);
+  EXPECT_EQ(seen["edges_own"], 0);
+}
+
 TEST_F(Build, verifies_what_came_from_the_cache) {
   const Finished nothing = host_.selfbuild({"build", "--verify"});
   EXPECT_EQ(nothing.code, 0) << nothing.all();
@@ -88,6 +122,38 @@ TEST_F(Build, verifies_what_came_from_the_cache) {
   EXPECT_EQ(value["verified"]["wrong"], Json::array());
   EXPECT_EQ(json({"build"})["verified"], Json());
   EXPECT_EQ(host_.selfbuild({"build", "--verify=0"}).code, 2);
+}
+
+TEST_F(Build, that_is_interrupted_while_it_verifies_leaves_nothing) {
+  // The edge sleeps when it is run once more.
+  tests::write(host_.repository() / "CMakeLists.txt",
+               "cmake_minimum_required(VERSION 3.25)\nproject(tiny NONE)\n"
+               "add_custom_command(OUTPUT out COMMAND sh ${CMAKE_SOURCE_DIR}/make.sh)\n"
+               "add_custom_target(program ALL DEPENDS out)\n");
+  const std::filesystem::path ran = host_.scratch() / "ran";
+  tests::write(host_.repository() / "make.sh", "touch out\nif [ -e " + ran.string() + " ]; then touch " +
+                                                   ran.string() + "-again; exec sleep 1000; fi\ntouch " +
+                                                   ran.string() + "\n");
+  host_.commit("tiny: sleeps");
+  if (json({"build"})["cache_note"] != "") GTEST_SKIP() << "nothing is verified on this host";
+  tests::Background verifying = host_.selfbuild_in_background({"build", "--verify=100"});
+  tests::wait_until([&] { return std::filesystem::exists(ran.string() + "-again"); });
+  EXPECT_EQ(::kill(verifying.pid(), SIGINT), 0);
+  const Finished ended = verifying.wait();
+  EXPECT_EQ(ended.code, 130) << ended.all();
+  for (const auto& entry : std::filesystem::directory_iterator(host_.home().build_cache()))
+    EXPECT_FALSE(entry.is_directory() && entry.path().filename().string().starts_with("verify-"))
+        << entry.path();
+}
+
+TEST_F(Build, reads_a_patch_from_where_it_acts) {
+  const std::filesystem::path patch = host_.patch("tiny.sh", "edition 1", "edition 2");
+  std::filesystem::rename(patch, host_.repository() / "fix.patch");
+  const Finished elsewhere = host_.selfbuild_from(
+      host_.scratch(), {"-C", host_.repository().string(), "build", "--json", "--patch", "fix.patch"});
+  EXPECT_EQ(elsewhere.code, 0) << elsewhere.all();
+  ASSERT_OK(const Json report, parse_json(elsewhere.out));
+  EXPECT_THAT(tests::read(std::filesystem::path(report["build"]) / "bin/tiny"), HasSubstr("edition 2"));
 }
 
 TEST_F(Build, fails_when_a_verified_result_is_wrong_and_the_next_one_is_right) {

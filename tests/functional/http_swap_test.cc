@@ -1,11 +1,16 @@
 // An HTTP service that is swapped, rolled back and orphaned under load: no request fails.
 #include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "os/file_system.h"
+#include "os/process.h"
 #include "support/installation.h"
 #include "support/load_client.h"
 #include "support/result_matchers.h"
@@ -74,6 +79,25 @@ TEST_F(HttpSwap, rolls_back_an_unhealthy_version_without_losing_a_request) {
   expect_no_failure(client->stop());
 }
 
+TEST_F(HttpSwap, takes_back_a_version_that_dies_three_times_in_its_probation) {
+  host_.edit("selfbuild.yaml", "probation: 2s", "probation: 10m");
+  host_.edit("version.h", "\"v1\"", "\"v2\"");
+  host_.commit("Take your time");
+  tests::Background update = host_.selfbuild_in_background({"update"});
+  Json now = service();
+  while (now.at("version") != 2) now = service();
+  for (int i = 0; i < 3; ++i) {
+    const int pid = now.at("pid").get<int>();
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    while (i < 2 && (now.at("pid") == pid || now.at("pid") == 0)) now = service();
+  }
+  const Finished finished = update.wait();
+  EXPECT_EQ(finished.code, 3) << finished.all();
+  EXPECT_THAT(finished.all(), HasSubstr("it ended 3 times: killed by SIGKILL"));
+  EXPECT_EQ(host_.live("http-service"), "v1");
+  EXPECT_EQ(service().at("version"), 1);
+}
+
 TEST_F(HttpSwap, refuses_a_version_that_never_gets_ready_before_any_request_reaches_it) {
   const auto client = load();
   const auto patch = host_.patch("version.h", "OPTIONS \"\"", "OPTIONS \"--crash-at-start\"");
@@ -93,6 +117,60 @@ TEST_F(HttpSwap, service_outlives_kill_9_of_the_conductor_and_is_swapped_by_the_
   expect_no_failure(client->stop());
   EXPECT_EQ(host_.live("http-service"), "v2");
   EXPECT_NE(service().at("pid").get<int>(), pid);
+}
+
+TEST_F(HttpSwap, loses_no_request_when_another_conductor_takes_over) {
+  const auto client = load();
+  const Json before = service();
+  const std::filesystem::path file = host_.scratch() / "next-conductor";
+  std::filesystem::copy_file(host_.environment.at("SELFBUILD_CONDUCTOR"), file);
+  std::ofstream(file, std::ios::app) << "another one";
+  const Finished upgrade = host_.selfbuild({"conductor", "upgrade", file.string(), "--json"});
+  EXPECT_EQ(upgrade.code, 0) << upgrade.all();
+  const Json told = parse_json(upgrade.out).value_or(Json::object());
+  EXPECT_EQ(told["outcome"], "taken_over");
+  const Json now = status();
+  EXPECT_EQ(now["program"]["path"], told["program"]);
+  EXPECT_EQ(now["program"]["previous"], told["previous"]);
+  EXPECT_EQ(now["program"]["boots"], 2);
+  EXPECT_EQ(now["program"]["deaths"], 0);
+  EXPECT_EQ(service()["pid"], before["pid"]);
+  const Finished update = host_.selfbuild({"update", "--patch", next_version().string()});
+  EXPECT_EQ(update.code, 0) << update.all();
+  const LoadReport report = client->stop();
+  expect_no_failure(report);
+  EXPECT_EQ(report.versions.size(), 2U) << to_json(report).dump(2);
+}
+
+TEST_F(HttpSwap, service_outlives_kill_9_of_conductor_and_keeper_and_is_adopted_by_the_next) {
+  const auto client = load();
+  const Json before = service();
+  const auto keeper =
+      static_cast<pid_t>(std::stol(os::read_file(host_.home().state() / "keeper.lock").value_or("0")));
+  ASSERT_GT(keeper, 0);
+  const pid_t conductor = status().at("pid").get<pid_t>();
+  ASSERT_EQ(::kill(keeper, SIGKILL), 0);
+  ASSERT_EQ(::kill(conductor, SIGKILL), 0);
+  EXPECT_EQ(host_.selfbuild({"conductor", "start"}).code, 0);
+  EXPECT_EQ(service()["pid"], before["pid"]);
+  EXPECT_EQ(service()["sockets"], before["sockets"]);
+  const Finished update = host_.selfbuild({"update", "--patch", next_version().string()});
+  EXPECT_EQ(update.code, 0) << update.all();
+  EXPECT_FALSE(os::start_ticks_of(before["pid"].get<pid_t>()).has_value()) << "two copies of it run";
+  expect_no_failure(client->stop());
+}
+
+TEST_F(HttpSwap, service_outlives_kill_9_of_the_keeper_and_is_swapped_by_the_same_conductor) {
+  const auto client = load();
+  const Json before = status();
+  ASSERT_EQ(
+      ::kill(static_cast<pid_t>(std::stol(os::read_file(host_.home().state() / "keeper.lock").value_or("0"))),
+             SIGKILL),
+      0);
+  const Finished update = host_.selfbuild({"update", "--patch", next_version().string()});
+  EXPECT_EQ(update.code, 0) << update.all();
+  EXPECT_EQ(status()["pid"], before["pid"]);
+  expect_no_failure(client->stop());
 }
 
 TEST_F(HttpSwap, service_that_was_killed_is_started_again_on_the_same_address) {

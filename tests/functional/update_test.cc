@@ -28,6 +28,11 @@ class Update : public testing::Test {
   Finished update_with(const std::string& file, const std::string& from, const std::string& to) {
     return host_.selfbuild({"update", "--patch", host_.patch(file, from, to).string()});
   }
+  // For what takes its third crash to show.
+  void watch_for_long() {
+    host_.edit("selfbuild.yaml", "probation: 300ms", "probation: 10m");
+    host_.commit("tiny: a longer probation");
+  }
   Installation host_;
 };
 
@@ -157,6 +162,7 @@ TEST_F(Update, that_escapes_the_tree_is_rejected_and_writes_nothing_outside) {
 }
 
 TEST_F(Update, that_dies_in_service_is_rolled_back_by_itself) {
+  watch_for_long();
   const Finished update =
       update_with("tiny.sh", "exec sleep", "[ -n \"$SELFBUILD_CANDIDATE\" ] || exec sleep 0.1\nexec sleep");
   EXPECT_EQ(update.code, 3) << update.all();
@@ -166,6 +172,7 @@ TEST_F(Update, that_dies_in_service_is_rolled_back_by_itself) {
 }
 
 TEST_F(Update, of_what_was_rolled_back_is_not_tried_again) {
+  watch_for_long();
   const auto patch =
       host_.patch("tiny.sh", "exec sleep", "[ -n \"$SELFBUILD_CANDIDATE\" ] || exec sleep 0.1\nexec sleep");
   ASSERT_EQ(host_.selfbuild({"update", "--patch", patch.string()}).code, 3);

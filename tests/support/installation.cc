@@ -67,11 +67,29 @@ Installation::Installation()
 }
 
 Installation::~Installation() {
-  (void)run_program({SELFBUILD_PROGRAM, "conductor", "stop", "--services"}, folder_.path(), environment);
+  const Finished stopped =
+      run_program({SELFBUILD_PROGRAM, "conductor", "stop", "--services"}, folder_.path(), environment);
+  EXPECT_EQ(stopped.code, 0) << "processes of this test run on: " << stopped.all();
 }
 
 Finished Installation::selfbuild(const std::vector<std::string>& arguments) const {
+  return selfbuild_from(repository(), arguments);
+}
+
+Finished Installation::selfbuild_from(const fs::path& folder,
+                                      const std::vector<std::string>& arguments) const {
   std::vector<std::string> argv{SELFBUILD_PROGRAM};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return run_program(argv, folder, environment);
+}
+
+Finished Installation::selfbuild_without_namespaces(const std::vector<std::string>& arguments) const {
+  // The limit is of the user namespace that the shell is root of.
+  constexpr const char* kAlone =
+      "unshare --user --map-root-user true || exit 125\n"
+      "exec unshare --user --map-root-user sh -c '"
+      "echo 0 > /proc/sys/user/max_mnt_namespaces || exit 125; exec \"$@\"' sh \"$@\"";
+  std::vector<std::string> argv{"/bin/sh", "-c", kAlone, "sh", SELFBUILD_PROGRAM};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return run_program(argv, repository(), environment);
 }

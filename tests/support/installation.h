@@ -22,6 +22,11 @@ class Installation {
   Environment environment;
 
   [[nodiscard]] Finished selfbuild(const std::vector<std::string>& arguments) const;
+  // The same from a folder outside of the repository.
+  [[nodiscard]] Finished selfbuild_from(const std::filesystem::path& folder,
+                                        const std::vector<std::string>& arguments) const;
+  // On a host that gives nobody a mount namespace; exit code 125 where we cannot make it one.
+  [[nodiscard]] Finished selfbuild_without_namespaces(const std::vector<std::string>& arguments) const;
   [[nodiscard]] Background selfbuild_in_background(const std::vector<std::string>& arguments) const;
   [[nodiscard]] Finished git(const std::vector<std::string>& arguments) const;
 

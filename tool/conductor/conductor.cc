@@ -4,12 +4,15 @@
 #include <csignal>
 #include <cstdio>
 #include <iterator>
+#include <random>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "history/crash_point.h"
+#include "keeper/keeper.h"
 #include "os/process.h"
+#include "tool/conductor/lost_services.h"
 #include "tool/conductor/routes/routes.h"
 
 namespace sb::tool {
@@ -34,6 +37,12 @@ std::vector<std::string> passed_environment(const os::Home& home) {
   return environment;
 }
 
+std::function<double()> random_numbers() {
+  return [engine = std::minstd_rand(std::random_device{}())]() mutable {
+    return std::uniform_real_distribution<double>(0, 1)(engine);
+  };
+}
+
 }  // namespace
 
 void Conductor::log(const std::string& text) {
@@ -51,6 +60,7 @@ Result<std::unique_ptr<Conductor>> Conductor::start(const os::Home& home, keeper
 // Routes and services call back into the parts above them: the server goes first, the loop last.
 Conductor::~Conductor() {
   server_.reset();
+  backup_.reset();
   activator_.reset();
   supervisor_.reset();
 }
@@ -63,24 +73,31 @@ Status Conductor::open() {
   // Before any thread is started, so that all of them have the signals blocked.
   SB_TRY(terminate_, loop_->on_signal(SIGTERM, [this](int) { stop(false, [] {}); }));
   SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
+  SB_TRY(mended_, mend_database(home_, started_ms_, log));
   SB_TRY(history_, history::History::open(home_.database(), clock_));
   SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
   leases_.emplace(*tasks_, *loop_, log);
   SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
   vault_.emplace(keeper_, log);
+  if (mended_) SB_CHECK(find_lost_services(home_, *table_, *vault_, log));
   const std::filesystem::path notify_socket = home_.state() / "notify.sock";
   SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));
   processes_.emplace(*loop_, keeper_);
   probe_.emplace(*loop_);
-  around_.emplace(supervise::Surroundings{.timers = *loop_,
-                                          .processes = *processes_,
-                                          .probe = *probe_,
-                                          .vault = *vault_,
-                                          .table = *table_,
-                                          .home = home_,
-                                          .notify_socket = notify_socket.string(),
-                                          .environment = passed_environment(home_),
-                                          .log = log});
+  safe_mode_.emplace(*loop_);
+  around_.emplace(supervise::Surroundings{
+      .timers = *loop_,
+      .processes = *processes_,
+      .probe = *probe_,
+      .vault = *vault_,
+      .safe_mode = *safe_mode_,
+      .table = *table_,
+      .home = home_,
+      .notify_socket = notify_socket.string(),
+      .environment = passed_environment(home_),
+      .log = log,
+      .random = random_numbers(),
+      .versions = [this](const std::string& project) { return versions_of(project); }});
   supervisor_.emplace(*around_);
   activator_.emplace(activation::Surroundings{.history = *history_,
                                               .supervisor = *supervisor_,
@@ -91,6 +108,19 @@ Status Conductor::open() {
   return {};
 }
 
+std::vector<supervise::KnownVersion> Conductor::versions_of(const std::string& project) {
+  constexpr std::size_t kMost = 10;
+  std::vector<supervise::KnownVersion> known;
+  if (project.empty()) return known;
+  const Result<std::vector<history::Version>> versions = history_->versions(project);
+  if (!versions) return known;
+  for (const history::Version& version : *versions) {
+    if (known.size() == kMost) break;
+    known.push_back({.number = version.number, .state = std::string(history::to_string(version.state))});
+  }
+  return known;
+}
+
 Status Conductor::take_up() {
   SB_CHECK(tasks_->release_all());  // whoever had one has lost its connection
   SB_CHECK(supervisor_->recover());
@@ -98,19 +128,35 @@ Status Conductor::take_up() {
   // Before services are started: a swap that was interrupted knows better which ones should be.
   SB_CHECK(activator_->recover());
   supervisor_->resume();
+  if (mended_) restart_readers_of_the_damaged_database();
   return {};
 }
 
+// The worker, most likely.
+void Conductor::restart_readers_of_the_damaged_database() {
+  for (const supervise::ServiceStatus& one : supervisor_->status()) {
+    supervise::Service* service = supervisor_->find(one.name);
+    if (service == nullptr || one.pid == 0 || !has_damaged_database(home_, one.pid)) continue;
+    log(fmt::format("{}: restarted, since it has the damaged database open", one.name));
+    service->restart([](const Status&) {});
+  }
+}
+
 Status Conductor::listen() {
-  notifications_->start(*loop_, [this](pid_t sender, const supervise::Notification& notification) {
-    supervisor_->notify(sender, notification);
-  });
+  notifications_->start(
+      *loop_, [this](pid_t sender, const supervise::Notification& notification, std::vector<UniqueFd> fds) {
+        supervisor_->notify(sender, notification, std::move(fds));
+      });
   SB_TRY(server_, rpc::Server::listen(*loop_, home_.conductor_socket()));
   add_conductor_routes(*this);
   add_service_routes(*this);
   add_activation_routes(*this);
   add_task_routes(*this);
   cap_logs();
+  // A start mends it; whoever has no keeper goes on as well as it can.
+  backup_.emplace(*loop_, home_, log, [this] {
+    if (keeper_.connected()) hand_over();
+  });
   return {};
 }
 
@@ -119,9 +165,10 @@ void Conductor::cap_logs() {
   log_timer_ = loop_->after(kLogCheck, [this] { cap_logs(); });
 }
 
-void Conductor::run() {
+int Conductor::run() {
   tell_service_manager("READY=1");
   loop_->run();
+  return exit_code_;
 }
 
 void Conductor::stop(bool services, std::function<void()> stopping) {
@@ -131,6 +178,19 @@ void Conductor::stop(bool services, std::function<void()> stopping) {
   };
   if (services) return supervisor_->stop_all(end);
   end();
+}
+
+void Conductor::hand_over() {
+  exit_code_ = keeper::kHandOver;
+  loop_->stop();
+}
+
+void Conductor::give_up(const Error& error) {
+  loop_->post([this, error] {
+    fmt::print(stderr, "{}", format_error(error));
+    exit_code_ = keeper::kGiveUp;
+    loop_->stop();
+  });
 }
 
 }  // namespace sb::tool

@@ -20,6 +20,7 @@
 #include "tool/conductor/keeper_vault.h"
 #include "tool/conductor/kept_processes.h"
 #include "tool/conductor/notify_listener.h"
+#include "tool/conductor/state_repair.h"
 #include "tool/conductor/task_leases.h"
 
 namespace sb::tool {
@@ -31,11 +32,16 @@ class Conductor {
                                                                 keeper::KeeperLink& keeper);
   ~Conductor();
 
-  void run();  // until stop()
-  // False while a service is being asked how it is: destroying the conductor would wait for its answer.
-  [[nodiscard]] bool can_end_at_once() const { return probe_->idle(); }
+  int run();  // until stop() or hand_over(); the code to exit with
+  // False while a service is being asked how it is, or the database is copied: destroying the conductor would
+  // wait for that.
+  [[nodiscard]] bool can_end_at_once() const { return probe_->idle() && backup_->idle(); }
   // Services run on, or are drained first.
   void stop(bool services, std::function<void()> stopping);
+  // Ends at once, as if killed: the keeper starts the current program, which adopts what runs.
+  void hand_over();
+  // Ends, and says why: the host lacks something that no conductor can work without. From any thread.
+  void give_up(const Error& error);
 
   // -- for the routes
   // ----------------------------------------------------------------------------------------
@@ -46,7 +52,7 @@ class Conductor {
   [[nodiscard]] supervise::Supervisor& supervisor() { return *supervisor_; }
   [[nodiscard]] activation::Activator& activator() { return *activator_; }
   [[nodiscard]] rpc::Server& server() { return *server_; }
-  [[nodiscard]] bool has_keeper() const { return keeper_.connected(); }
+  [[nodiscard]] const keeper::KeeperLink& keeper() const { return keeper_; }
   [[nodiscard]] std::int64_t started_ms() const { return started_ms_; }
   static void log(const std::string& text);  // one line on standard error
 
@@ -54,14 +60,18 @@ class Conductor {
   Conductor(const os::Home& home, keeper::KeeperLink& keeper) : home_(home), keeper_(keeper) {}
   Status open();
   Status take_up();
+  void restart_readers_of_the_damaged_database();
   Status listen();
   void cap_logs();
+  [[nodiscard]] std::vector<supervise::KnownVersion> versions_of(const std::string& project);
 
   const os::Home& home_;
   keeper::KeeperLink& keeper_;
   os::SystemClock clock_;
   os::RealFileSystem files_;
   std::int64_t started_ms_ = 0;
+  int exit_code_ = 0;
+  bool mended_ = false;  // another database took the place of a damaged one
   std::optional<InstanceLock> lock_;
   std::unique_ptr<os::EventLoop> loop_;
   std::optional<history::History> history_;
@@ -72,9 +82,11 @@ class Conductor {
   std::optional<supervise::ServiceTable> table_;
   std::optional<KeptProcesses> processes_;
   std::optional<supervise::ThreadedProbe> probe_;
+  std::optional<supervise::HttpSafeMode> safe_mode_;
   std::optional<supervise::Surroundings> around_;
   std::optional<supervise::Supervisor> supervisor_;
   std::optional<activation::Activator> activator_;
+  std::optional<DatabaseBackup> backup_;
   std::unique_ptr<rpc::Server> server_;
   os::Watch terminate_;
   os::Watch interrupt_;

@@ -39,4 +39,9 @@ Result<InstanceLock> InstanceLock::take(const std::filesystem::path& path, milli
   return InstanceLock(std::move(fd));
 }
 
+int InstanceLock::inherited() const {
+  ::fcntl(fd_.get(), F_SETFD, 0);
+  return fd_.get();
+}
+
 }  // namespace sb::tool

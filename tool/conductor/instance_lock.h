@@ -1,5 +1,5 @@
-// InstanceLock: one conductor per home. An flock on state/conductor.lock, which holds the owner's pid for
-// people.
+// InstanceLock: one conductor per home, and one keeper. An flock on state/conductor.lock or
+// state/keeper.lock, which holds the owner's pid: for people, and for `selfbuild conductor stop`.
 #pragma once
 
 #include <chrono>
@@ -16,6 +16,8 @@ class InstanceLock {
   // of a conductor that was killed between fork and exec holds it for a moment.
   [[nodiscard]] static Result<InstanceLock> take(
       const std::filesystem::path& path, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+  // Its descriptor, which from now on stays open in a program that this process becomes.
+  [[nodiscard]] int inherited() const;
 
  private:
   explicit InstanceLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -19,6 +19,8 @@ class KeeperVault final : public supervise::SocketVault {
   void drop(const std::string& name) override;
   [[nodiscard]] UniqueFd take(const std::string& name) override;
 
+  // What the keeper held and nobody has taken yet.
+  [[nodiscard]] const std::map<std::string, UniqueFd>& held() const { return held_; }
   // Has the keeper forget what nobody took: sockets of services that are gone.
   void drop_untaken();
 

@@ -24,11 +24,19 @@ class KeptProcesses final : public supervise::ProcessRunner {
   [[nodiscard]] std::optional<os::Process> find_marked(const std::vector<std::string>& variables) override {
     return real_.find_marked(variables);
   }
+  [[nodiscard]] std::optional<os::Process> find(pid_t pid,
+                                                const std::vector<std::string>& variables) override {
+    return real_.find(pid, variables);
+  }
   void kill_rest(pid_t group, const std::vector<std::string>& variables) override {
     real_.kill_rest(group, variables);
   }
   [[nodiscard]] os::Watch on_exit(const os::Process& process,
                                   std::function<void(os::Exit)> callback) override;
+  [[nodiscard]] os::Watch on_end_alone(const os::Process& process,
+                                       std::function<void(os::Exit)> callback) override {
+    return real_.on_end_alone(process, std::move(callback));
+  }
   void signal(const os::Process& process, int signal, bool whole_group) override {
     real_.signal(process, signal, whole_group);
   }

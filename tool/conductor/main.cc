@@ -1,30 +1,39 @@
 // conductor: the daemon that keeps services up, owns their sockets, swaps their binaries and takes bad ones
 // back.
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "keeper/keeper.h"
 #include "keeper/keeper_link.h"
+#include "keeper/kept_programs.h"
 #include "os/curl.h"
+#include "os/file_system.h"
 #include "os/home.h"
 #include "os/process.h"
 #include "tool/conductor/conductor.h"
 #include "tool/conductor/instance_lock.h"
+#include "tool/conductor/state_check.h"
 
 namespace {
 
 constexpr int kUsage = 2;
 constexpr int kUnavailable = 4;
 constexpr int kBug = 70;
+constexpr std::chrono::milliseconds kLockPatience{100};  // whoever only asks for a lock holds it for a moment
 
 constexpr std::string_view kHelp = R"(conductor keeps services up and puts new versions of them into service.
 
   conductor run        in the foreground, for a service manager or a terminal
+  conductor check-state   reads a copy of the state folder's database, and says in JSON which schema this
+                          program needs; for `selfbuild conductor upgrade`
   conductor --version
 
 `selfbuild` starts it by itself when it is needed; `selfbuild conductor start|stop|status` is the
@@ -44,24 +53,30 @@ int report(const sb::Error& error) {
   return error.kind == sb::ErrorKind::bug ? kBug : kUnavailable;
 }
 
+// Becomes the keeper, which starts this program with `serve`.
 sb::Result<int> run() {
   SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
   {
     // Asked here as well, for an answer before anything is started; the conductor itself holds the lock.
     SB_TRY([[maybe_unused]] const sb::tool::InstanceLock free,
-           sb::tool::InstanceLock::take(home.state() / "conductor.lock"));
+           sb::tool::InstanceLock::take(home.state() / "conductor.lock", kLockPatience));
   }
-  const sb::keeper::KeeperSpec spec{.conductor = {sb::os::own_executable().string(), "serve"}};
-  SB_TRY(const int code, sb::keeper::run_keeper(spec));
-  return code == sb::keeper::kGiveUp ? kUnavailable : code;
+  // Held between two conductors, too.
+  SB_TRY(const sb::tool::InstanceLock lock,
+         sb::tool::InstanceLock::take(home.state() / "keeper.lock", kLockPatience));
+  SB_CHECK(sb::os::make_folders(home.conductors()));
+  const std::filesystem::path self = sb::os::own_executable();
+  sb::keeper::note_installed(home, self);
+  const std::string keeper = self.parent_path() / "conductor-keeper";
+  const std::string number = fmt::format("{}", lock.inherited());
+  ::execl(keeper.c_str(), keeper.c_str(), number.c_str(), home.conductors().c_str(), self.c_str(), nullptr);
+  return sb::fail(sb::errno_error(fmt::format("cannot start {}", keeper)));
 }
 
 sb::Result<int> serve() {
   ::signal(SIGPIPE, SIG_IGN);  // services get the default back
   sb::keeper::KeeperLink keeper = sb::keeper::KeeperLink::from_environment();
   SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
-  // Now, and not at the first probe: an upgrade of the host may take it away for a while.
-  SB_CHECK(sb::os::load_curl());
   auto conductor = sb::tool::Conductor::start(home, keeper);
   if (!conductor) {
     const int code = report(conductor.error());
@@ -70,9 +85,22 @@ sb::Result<int> serve() {
     const bool hopeless = kind == sb::ErrorKind::conflict || kind == sb::ErrorKind::environment;
     return keeper.connected() && hopeless ? sb::keeper::kGiveUp : code;
   }
-  (*conductor)->run();
-  // All that has to last is on disk. A service that does not answer its probe must not hold up the stop.
-  if (!(*conductor)->can_end_at_once()) std::_Exit(0);
+  // Now, and not at the first probe: an upgrade of the host may take it away for a while. Beside the work,
+  // since it takes as long as all of the start.
+  const std::jthread loading([&conductor] {
+    if (const sb::Status loaded = sb::os::load_curl(); !loaded) (*conductor)->give_up(loaded.error());
+  });
+  const int code = (*conductor)->run();
+  // All that has to last is on disk. A service that does not answer its probe must not hold up the stop, and
+  // nothing the next conductor.
+  if (code != 0 || !(*conductor)->can_end_at_once()) std::_Exit(code);
+  return 0;
+}
+
+sb::Result<int> check_state() {
+  SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
+  SB_TRY(const std::string found, sb::tool::check_state(home));
+  fmt::print("{}\n", found);
   return 0;
 }
 
@@ -88,11 +116,11 @@ int main(int argc, char** argv) {
     fmt::print("conductor {}\n", SELFBUILD_VERSION);
     return 0;
   }
-  if (command != "run" && command != "serve") {
+  if (command != "run" && command != "serve" && command != "check-state") {
     fmt::print(stderr, "{}\n\nnext:\n  conductor --help\n",
                argc < 2 ? "conductor needs a command" : "conductor does not know this command line");
     return kUsage;
   }
-  const sb::Result<int> code = command == "run" ? run() : serve();
+  const sb::Result<int> code = command == "run" ? run() : command == "serve" ? serve() : check_state();
   return code ? *code : report(code.error());
 }

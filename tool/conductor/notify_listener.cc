@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -35,9 +36,9 @@ Result<NotifyListener> NotifyListener::open(const fs::path& path, supervise::Soc
 
 void NotifyListener::start(os::EventLoop& loop, Handler handler) {
   readable_ = loop.on_readable(fd_.get(), [fd = fd_.get(), handler = std::move(handler)] {
-    const Result<os::Message> message = os::receive_with_fds(fd);
+    Result<os::Message> message = os::receive_with_fds(fd);
     if (message && message->sender_pid > 0) {
-      handler(message->sender_pid, supervise::parse_notification(message->bytes));
+      handler(message->sender_pid, supervise::parse_notification(message->bytes), std::move(message->fds));
     }
   });
 }

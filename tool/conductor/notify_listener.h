@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -21,7 +22,8 @@ class NotifyListener {
   [[nodiscard]] static Result<NotifyListener> open(const std::filesystem::path& path,
                                                    supervise::SocketVault& vault);
 
-  using Handler = std::function<void(pid_t sender, const supervise::Notification&)>;
+  using Handler =
+      std::function<void(pid_t sender, const supervise::Notification&, std::vector<UniqueFd> fds)>;
   void start(os::EventLoop& loop, Handler handler);
 
  private:

@@ -206,6 +206,13 @@ Check check_conductor(const os::Home& home) {
   }
   for (const fs::path& place : places) {
     if (::access(place.c_str(), X_OK) != 0) continue;
+    std::error_code code;
+    const fs::path keeper = fs::weakly_canonical(place, code).parent_path() / "conductor-keeper";
+    if (::access(keeper.c_str(), X_OK) != 0) {
+      return {"conductor", Level::missing,
+              fmt::format("not running; cannot start without {}", keeper.string()),
+              "export SELFBUILD_CONDUCTOR=/path/to/conductor   # with conductor-keeper beside it"};
+    }
     return {"conductor", Level::ok, fmt::format("not running; starts when needed from {}", place.string()),
             ""};
   }

@@ -81,13 +81,14 @@ std::string service_table(const Json& services, const Console& console, std::int
     const std::int64_t since = number(service, "since_ms");
     const auto version = static_cast<int>(number(service, "version"));
     const bool well = state == "running";
+    const bool on_its_way = state == "starting" || state == "reloading" || state == "stopping";
     // A service that is well needs no words; what it said last explains one that is not.
     std::string note = member(service, "status_text");
     if (!well && note.empty()) note = member(service, "last_exit");
     table.add({member(service, "name"), version > 0 ? history::version_name(version) : "-",
-               console.styled(well                  ? Style::green
-                              : state == "starting" ? Style::bold
-                                                    : Style::red,
+               console.styled(well         ? Style::green
+                              : on_its_way ? Style::bold
+                                           : Style::red,
                               state),
                since > 0 ? age(now - since) : "-", pid > 0 ? fmt::to_string(pid) : "-",
                fmt::to_string(number(service, "restarts")), joined_sockets(service)},

@@ -289,6 +289,8 @@ Json ending_json(const Ending& ending) {
           {"from_history", from_history(built)},
           {"edges_run", number(built, "edges_run")},
           {"edges_cached", number(built, "edges_cached")},
+          {"edges_shareable", number(built, "edges_shareable")},
+          {"edges_own", number(built, "edges_own")},
           {"edges_total", number(built, "edges_total")},
           {"tests", ending.cycle.test_results},
           {"health", ending.cycle.health_check_result},

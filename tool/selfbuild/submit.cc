@@ -70,12 +70,12 @@ CLI::Option* add_patch_option(CLI::App& command, std::string& patch) {
           CLI::Validator([](const std::string& file) { return file.empty() ? "FILE is empty" : ""; }, ""));
 }
 
-Result<PatchFile> read_patch(const std::string& path) {
+Result<PatchFile> read_patch(const Program& program, const std::string& path) {
   if (path == "-") {
     SB_TRY(std::string text, read_standard_input());
     return not_empty({.name = "standard input", .text = std::move(text)});
   }
-  SB_TRY(std::string text, os::read_file(path, kMaxPatchBytes));
+  SB_TRY(std::string text, os::read_file(program.directory() / path, kMaxPatchBytes));
   return not_empty({.name = std::filesystem::path(path).filename().string(), .text = std::move(text)});
 }
 

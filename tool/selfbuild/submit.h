@@ -24,7 +24,8 @@ struct PatchFile {
   std::string name;
   std::string text;
 };
-[[nodiscard]] Result<PatchFile> read_patch(const std::string& path);  // "-": standard input; usage: empty
+// A file as seen from -C, or "-": standard input. usage: empty.
+[[nodiscard]] Result<PatchFile> read_patch(const Program& program, const std::string& path);
 
 // Starts conductor and worker if need be, and queues the update. Returns the cycle.
 [[nodiscard]] Result<std::int64_t> submit_update(Program& program, const Subject& subject,

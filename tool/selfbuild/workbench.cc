@@ -15,9 +15,10 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
   SB_TRY(const os::Home* home, program.home());
   // What the host can takes some milliseconds to find out; they pass while libgit2 starts.
   const std::jthread host([] { (void)sandbox::view_mechanism(); });
+  const auto start = std::chrono::steady_clock::now();
   SB_TRY(Subject subject, resolve_subject(program, revision));
   if (!patch.empty()) {
-    SB_TRY(const PatchFile file, read_patch(patch));
+    SB_TRY(const PatchFile file, read_patch(program, patch));
     SB_TRY(subject.source, doing("applying " + file.name,
                                  subject.repository.apply_patch(subject.source, file.text, kNoCycle)));
     SB_TRY(const std::string manifest,
@@ -25,7 +26,6 @@ Result<Staged> stage_revision(Program& program, const std::string& revision, con
     SB_TRY(subject.project, project::parse_project_file(manifest, std::string(project::kFileName)));
   }
   staging::StagePool pool(home->stages(subject.project.name), update::kSlots);
-  const auto start = std::chrono::steady_clock::now();
   SB_TRY(staging::Stage stage, pool.acquire(subject.repository, subject.source));
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);

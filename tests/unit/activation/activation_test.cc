@@ -129,6 +129,14 @@ class Activation : public ::testing::Test {
     world_.settle();
     ASSERT_EQ(last_step(), history::Step::verifying) << world_.log;
   }
+  // Three times in a row; it is started again after the first two.
+  void die_in_probation(int number, os::Exit exit = {.known = true, .code = 1, .signal = 0}) {
+    for (int i = 0; i < 3; ++i) {
+      if (i > 0) world_.settle();
+      ASSERT_THAT(running(number), SizeIs(1)) << world_.log;
+      world_.processes.end(running(number).front(), exit);
+    }
+  }
   [[nodiscard]] history::Step last_step() const {
     return history_->last_record(cycle_)->value_or(history::JournalRecord{}).step;
   }
@@ -229,22 +237,49 @@ TEST_F(Activation, puts_the_pointer_back_when_its_move_was_not_durable) {
   EXPECT_THAT(running(1), SizeIs(1));
 }
 
-TEST_F(Activation, rolls_back_when_new_dies_in_probation) {
+TEST_F(Activation, rolls_back_when_new_dies_three_times_in_probation) {
   keep_first_version();
   verify_second();
-  world_.processes.end(running(2).front(), {.known = true, .code = 0, .signal = SIGSEGV});
+  die_in_probation(2, {.known = true, .code = 0, .signal = SIGSEGV});
   world_.settle();
   EXPECT_THAT(running(2), IsEmpty()) << "the version that died was started again";
   ASSERT_THAT(running(1), SizeIs(1));
   all_ready();
   world_.settle();
   EXPECT_EQ(outcome_.outcome, "rolled_back");
-  EXPECT_EQ(outcome_.cause, "service web: it ended: killed by SIGSEGV");
+  EXPECT_EQ(outcome_.cause, "service web: it ended 3 times: killed by SIGSEGV");
   EXPECT_EQ(pointer(), "versions/v1");
   EXPECT_EQ(world_.status().version, 1);
   EXPECT_EQ(world_.status().state, "running");
   EXPECT_EQ(row().status, history::BuildStatus::rolled_back);
-  EXPECT_EQ(row().rollback_reason, "service web: it ended: killed by SIGSEGV");
+  EXPECT_EQ(row().rollback_reason, "service web: it ended 3 times: killed by SIGSEGV");
+}
+
+TEST_F(Activation, keeps_a_version_that_dies_twice_in_probation_and_says_so) {
+  keep_first_version();
+  verify_second();
+  for (int i = 0; i < 2; ++i) {
+    world_.processes.end(running(2).front());
+    world_.settle();
+    ASSERT_THAT(running(2), SizeIs(1)) << "it waits for its next start";
+    world_.ready(running(2).front());
+    world_.pass(100);
+  }
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  EXPECT_THAT(row().health_check_result, HasSubstr("restarted 2 times"));
+}
+
+TEST_F(Activation, does_not_end_its_probation_while_the_new_one_starts_again) {
+  keep_first_version();
+  verify_second();
+  world_.pass(9'999);
+  world_.processes.end(running(2).front());
+  world_.pass(5'000);
+  EXPECT_EQ(outcome_.outcome, "");
+  world_.ready(running(2).front());
+  world_.pass(100);
+  EXPECT_EQ(outcome_.outcome, "kept");
 }
 
 TEST_F(Activation, rolls_back_when_new_turns_unhealthy_and_serves_until_the_old_one_is_up) {
@@ -271,7 +306,7 @@ TEST_F(Activation, closes_the_sockets_that_only_the_refused_version_had) {
   world_.settle();
   ASSERT_EQ(last_step(), history::Step::verifying);
   EXPECT_THAT(world_.vault.held, SizeIs(2));
-  world_.processes.end(running(2).front());
+  die_in_probation(2);
   world_.settle();
   all_ready();
   world_.settle();
@@ -285,7 +320,7 @@ TEST_F(Activation, rolls_back_when_new_dies_while_the_old_one_still_drains) {
   begin(request(2));
   all_ready();
   EXPECT_EQ(last_step(), history::Step::pointed);
-  world_.processes.end(running(2).front());
+  die_in_probation(2);
   world_.settle();
   all_ready();
   world_.pass(20'000);
@@ -298,7 +333,7 @@ TEST_F(Activation, goes_back_only_once_and_keeps_trying_the_old_one_when_that_fa
   keep_first_version();
   verify_second();
   world_.processes.fails = [this](const os::SpawnSpec& spec) { return spec.directory == world_.folder(1); };
-  world_.processes.end(running(2).front());
+  die_in_probation(2);
   world_.settle();
   EXPECT_EQ(outcome_.outcome, "rolled_back");
   EXPECT_THAT(outcome_.cause, HasSubstr("the old version: service web"));
@@ -332,7 +367,7 @@ TEST_F(Activation, takes_the_first_version_away_again_when_it_dies_in_probation)
   all_ready();
   world_.settle();
   ASSERT_EQ(last_step(), history::Step::verifying);
-  world_.processes.end(running(1).front());
+  die_in_probation(1);
   world_.settle();
   EXPECT_EQ(outcome_.outcome, "rolled_back");
   EXPECT_EQ(pointer(), "");
@@ -385,7 +420,7 @@ TEST_F(Activation, brings_back_a_service_that_the_bad_version_had_dropped) {
   all_ready();
   world_.settle();
   ASSERT_EQ(last_step(), history::Step::verifying);
-  world_.processes.end(running(2).front());
+  die_in_probation(2);
   for (int i = 0; i < 4; ++i) {
     world_.settle();
     all_ready();
@@ -553,7 +588,7 @@ TEST_F(Activation, looks_at_the_process_and_not_at_what_the_service_is_set_to) {
   row.service = "web";
   row.deployment = first;
   ASSERT_OK(const std::int64_t id, world_.table->announce(row));
-  ASSERT_GOOD(world_.table->set_process(id, old.pid, old.start_ticks));
+  ASSERT_GOOD(world_.table->set_process(id, old.pid, old.start_ticks, 0));
   crash();
   wait();
   world_.settle();
@@ -698,7 +733,7 @@ TEST_F(Activation, rolls_back_all_when_one_of_several_cannot_be_started_again_wi
 TEST_F(Activation, starts_nothing_any_more_when_the_conductor_stops_in_a_rollback) {
   keep_first_version();
   verify_second();
-  world_.processes.end(running(2).front(), {.known = true, .code = 9, .signal = 0});
+  die_in_probation(2, {.known = true, .code = 9, .signal = 0});
   stop_all();  // before the old one was started
   EXPECT_THAT(world_.processes.alive, IsEmpty());
   crash();
@@ -713,7 +748,7 @@ TEST_F(Activation, starts_nothing_any_more_when_the_conductor_stops_in_a_rollbac
 TEST_F(Activation, finishes_a_rollback_that_a_crash_interrupted) {
   keep_first_version();
   verify_second();
-  world_.processes.end(running(2).front(), {.known = true, .code = 9, .signal = 0});
+  die_in_probation(2, {.known = true, .code = 9, .signal = 0});
   world_.settle();
   ASSERT_EQ(last_step(), history::Step::rolling_back);
   crash();
@@ -722,7 +757,7 @@ TEST_F(Activation, finishes_a_rollback_that_a_crash_interrupted) {
   all_ready();
   world_.settle();
   EXPECT_EQ(outcome_.outcome, "rolled_back");
-  EXPECT_EQ(outcome_.cause, "service web: it ended: exit code 9");
+  EXPECT_EQ(outcome_.cause, "service web: it ended 3 times: exit code 9");
   EXPECT_EQ(pointer(), "versions/v1");
   EXPECT_THAT(running(2), IsEmpty());
 }

@@ -44,6 +44,7 @@ class ManifestTraps : public testing::Test {
     Result<BuildCache> cache = BuildCache::open(
         *store, pool,
         {.places = {.source = tree_.string(), .build = build_.string(), .view = std::nullopt},
+         .memos = folder_.path() / "memos",
          .targets = {},
          .environment = {"PATH=/usr/bin:/bin"},
          .owner = 0,

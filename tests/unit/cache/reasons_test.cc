@@ -198,7 +198,10 @@ TEST_F(Reasons, begin_with_a_store_that_has_none_and_lose_no_result_of_it) {
   ASSERT_GOOD(build());
   {
     ASSERT_OK(sqlite::Database old, sqlite::Database::open(cache() / "actions.db"));
-    ASSERT_GOOD(old.execute("DROP TABLE last_run; DROP TABLE wrong; UPDATE schema_version SET version=1"));
+    ASSERT_GOOD(old.execute(
+        "DROP TABLE last_run; DROP TABLE wrong; DROP TRIGGER result_is_removed; DROP TABLE removed; "
+        "DROP TABLE swept; DROP INDEX shown_by_list; ALTER TABLE result DROP COLUMN action; "
+        "UPDATE schema_version SET version=1"));
   }
   expect_all_hits();
   write("second/value.h", "#define VALUE 2\n");

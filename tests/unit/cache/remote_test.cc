@@ -108,6 +108,18 @@ TEST_P(Remote, spares_another_machine_every_edge) {
   EXPECT_EQ(third.use.note, "");
 }
 
+// Copying and `rm` may do anything with a path, and what they make is needed for all but two.o.
+TEST_P(Remote, spares_a_machine_whose_stage_lies_elsewhere_what_no_path_is_part_of) {
+  const Built first = build_.build(build_.machine("first"), settings_);
+  const RemoteBuild elsewhere;
+  ASSERT_NE(elsewhere.folder(), build_.folder());
+  const Built second = elsewhere.build(elsewhere.machine("second"), settings_);
+  EXPECT_EQ(second.taken.hits, 1);
+  EXPECT_EQ(second.ran, kEdges - 1);
+  EXPECT_EQ(second.use.refused, 0);
+  EXPECT_EQ(second.files.at("two.o"), first.files.at("two.o"));
+}
+
 TEST_P(Remote, knows_the_newest_results_of_an_edge) {
   const auto two = [](int i) {
     return "#include \"common.h\"\nint two() { return 2 + " + std::to_string(i) + " - " + std::to_string(i) +

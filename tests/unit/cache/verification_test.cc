@@ -83,7 +83,8 @@ class Verification : public Workshop {
   }
   [[nodiscard]] bool left_something() const {
     return std::ranges::any_of(fs::directory_iterator(cache()), [](const auto& entry) {
-      return entry.is_directory() && entry.path().filename() != "outputs";
+      const fs::path name = entry.path().filename();
+      return entry.is_directory() && name != "outputs" && name != "memos";
     });
   }
 };
@@ -188,6 +189,18 @@ TEST_F(Verification, that_cannot_build_the_sample_says_so_and_leaves_nothing) {
   EXPECT_EQ(failed.error().kind, ErrorKind::build_failed) << format_error(failed.error());
   EXPECT_FALSE(left_something());
   expect_all_hits();
+}
+
+TEST_F(Verification, that_is_stopped_leaves_nothing) {
+  ASSERT_GOOD(build());
+  ASSERT_OK(const Built built, build());
+  std::stop_source stop;
+  EXPECT_ERROR(ErrorKind::interrupted,
+               build::verify_hits(
+                   request_of(built), built.report, {.percent = kAll, .seed = 1},
+                   [&](const build::Progress&) { stop.request_stop(); }, stop.get_token()));
+  EXPECT_TRUE(stop.stop_requested());
+  EXPECT_FALSE(left_something());
 }
 
 TEST_F(Verification, is_not_possible_where_each_stage_has_a_path_of_its_own) {

@@ -45,7 +45,7 @@ std::map<std::string, std::string> products_of(const fs::path& build) {
 }
 
 void Workshop::SetUp() {
-  if (!build::stage_view(folder_.path()))
+  if (with_view_ && !build::stage_view(folder_.path()))
     GTEST_SKIP() << "this host gives no private mounts: stages share no results";
   request_.jobs = 2;
   request_.envelope.wall = std::chrono::minutes(5);
@@ -63,8 +63,8 @@ void Workshop::cmake(const std::string& text) {
   write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(tiny LANGUAGES CXX)\n" + text);
 }
 
-fs::path Workshop::lay_out() {
-  const fs::path stage = folder_.path() / fmt::format("stage-{}", ++stages_);
+fs::path Workshop::lay_out(const std::string& name) {
+  const fs::path stage = folder_.path() / (name.empty() ? fmt::format("stage-{}", ++stages_) : name);
   for (const auto& [path, file] : files_) {
     const fs::path to = stage / "tree" / path;
     if (file.symlink) {
@@ -85,7 +85,7 @@ Result<Workshop::Built> Workshop::build_in(const fs::path& stage, bool with_cach
   request.source = stage / "tree";
   request.build = stage / "build";
   request.log = folder_.path() / log;
-  request.view = build::stage_view(stage);
+  if (with_view_) request.view = build::stage_view(stage);
   if (with_cache) request.cache = cache();
   SB_TRY(build::BuildReport report, build::build(request, {}));
   return Built{.report = std::move(report), .tree = request.source, .build = request.build};

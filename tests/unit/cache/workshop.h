@@ -50,14 +50,16 @@ class Workshop : public testing::Test {
   [[nodiscard]] std::filesystem::path host() const { return folder_.path() / "host"; }
   [[nodiscard]] std::filesystem::path folder() const { return folder_.path(); }
   [[nodiscard]] std::filesystem::path cache() const { return folder_.path() / "cache"; }
-  // The stages' next one, and a build of it. Builds may run at once; laying out may not.
-  [[nodiscard]] std::filesystem::path lay_out();
+  // The stages' next one, or one at a place of its own, and a build of it. Builds may run at once; laying out
+  // may not.
+  [[nodiscard]] std::filesystem::path lay_out(const std::string& name = {});
   [[nodiscard]] Result<Built> build_in(const std::filesystem::path& stage, bool with_cache,
                                        const std::string& log = "log") const;
   [[nodiscard]] std::string log() const { return read(folder_.path() / "log"); }
 
   build::BuildRequest request_;  // for all builds to come; source, build, view and cache are set by them
   std::int64_t source_time_ns_ = os::kSourceTimeNs;  // of all but CMakeLists.txt
+  bool with_view_ = true;                            // all stages have one path; before SetUp()
 
  private:
   struct File {

@@ -1,13 +1,18 @@
 // The real conductor with real services: what it does for one service, for its own successor, and for
 // workers.
 #include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
+#include "os/unix_socket.h"
 #include "sqlite/database.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
@@ -152,6 +157,98 @@ TEST(Conductor, stops_its_services_when_asked_and_starts_them_again_at_its_next_
   EXPECT_FALSE(os::start_ticks_of(before["pid"].get<int>()).has_value()) << "the service still runs";
   conductor.start();
   EXPECT_EQ(http_get(before["sockets"][0]).substr(0, 3), "v1 ");
+}
+
+// Everything that the database's pages say, and what waits to be brought into them.
+void damage(const os::Home& home) {
+  const std::uintmax_t size = std::filesystem::file_size(home.database());
+  std::ofstream(home.database(), std::ios::binary) << std::string(size, '#');
+  std::error_code code;
+  if (std::filesystem::exists(home.database().string() + "-wal", code)) {
+    std::filesystem::resize_file(home.database().string() + "-wal", 0);
+  }
+}
+
+TEST(Conductor, takes_the_last_backup_when_its_database_is_damaged) {
+  ConductorProcess conductor;
+  const std::filesystem::path backup = conductor.home().database().string() + ".backup";
+  conductor.start();
+  const Json before = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  conductor.stop(false);
+  std::filesystem::remove(backup);
+  conductor.start();
+  wait_until([&] { return std::filesystem::exists(backup); });
+  conductor.stop(false);
+  std::filesystem::resize_file(conductor.home().database(), 0);
+  conductor.start();
+  EXPECT_NE(conductor.log().find("selfbuild.db is empty"), std::string::npos);
+  EXPECT_EQ(conductor.service("web")["pid"], before["pid"]);
+  conductor.stop(false);
+  damage(conductor.home());
+  conductor.start();
+  EXPECT_NE(conductor.log().find("the last backup of the database takes its place"), std::string::npos);
+  EXPECT_EQ(conductor.service("web")["pid"], before["pid"]);
+  // It still knows how the service is started.
+  EXPECT_EQ(conductor.call("service.restart", {{"name", "web"}})["state"], "running");
+  EXPECT_EQ(http_get(before["sockets"][0]).substr(0, 3), "v1 ");
+}
+
+TEST(Conductor, finds_its_services_by_their_processes_when_its_database_is_lost) {
+  ConductorProcess conductor;
+  const TestVersions versions(conductor.home(), "web");
+  conductor.start();
+  const Json before = conductor.call("service.ensure", versions.ensure(1));
+  wait_until([&] { return conductor.service("web")["state"] == "running"; });
+  const std::filesystem::path backup = conductor.home().database().string() + ".backup";
+  wait_until([&] { return std::filesystem::exists(backup); });  // the next one is due in a minute
+  std::filesystem::remove(backup);
+  damage(conductor.home());
+  conductor.kill_and_wait();
+  EXPECT_NE(conductor.log().find("the database begins empty"), std::string::npos);
+  const Json after = conductor.service("web");
+  EXPECT_EQ(after["pid"], before["pid"]);
+  EXPECT_EQ(after["sockets"], before["sockets"]);
+  EXPECT_EQ(after["version"], 1);
+  EXPECT_EQ(versions.processes(1), 1);
+  const Json again = conductor.call("service.restart", {{"name", "web"}});
+  EXPECT_NE(again["pid"], before["pid"]);
+  EXPECT_EQ(http_get(before["sockets"][0]), "v1 " + std::to_string(again["pid"].get<int>()));
+}
+
+TEST(Conductor, starts_again_when_its_database_is_damaged_while_it_runs) {
+  ConductorProcess conductor;
+  conductor.start();
+  const Json before = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  damage(conductor.home());
+  wait_until([&] { return conductor.log().find("is put aside") != std::string::npos; });
+  conductor.wait_until_ready();
+  EXPECT_EQ(conductor.service("web")["pid"], before["pid"]);
+  EXPECT_EQ(http_get(before["sockets"][0]), "v1 " + std::to_string(before["pid"].get<int>()));
+}
+
+TEST(Conductor, outlives_a_time_without_descriptors_and_heals_what_died_in_it) {
+  rlimit before_limit{};
+  ::getrlimit(RLIMIT_NOFILE, &before_limit);
+  const rlimit few{.rlim_cur = 64, .rlim_max = before_limit.rlim_max};
+  ConductorProcess conductor;
+  ::setrlimit(RLIMIT_NOFILE, &few);  // inherited
+  conductor.start();
+  ::setrlimit(RLIMIT_NOFILE, &before_limit);
+  const Json before = conductor.call("service.ensure", TestVersions(conductor.home(), "web").ensure(1));
+  const auto pid = conductor.call("conductor.status")["pid"].get<pid_t>();
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(UniqueFd client, os::connect_unix(conductor.home().conductor_socket()));
+    clients.push_back(std::move(client));
+  }
+  // Not all of them fit: the rest waits to be accepted.
+  const std::filesystem::path open = "/proc/" + std::to_string(pid) + "/fd";
+  wait_until([&] { return std::distance(std::filesystem::directory_iterator(open), {}) >= 64; });
+  ::kill(before["pid"].get<pid_t>(), SIGKILL);
+  wait_until([&] { return conductor.log().find("Too many open files") != std::string::npos; });
+  clients.clear();
+  EXPECT_EQ(http_get(before["sockets"][0]).substr(0, 3), "v1 ");
+  EXPECT_NE(conductor.service("web")["pid"], before["pid"]);
 }
 
 TEST(Conductor, runs_once_per_home_and_names_the_one_that_does) {

@@ -109,7 +109,7 @@ TEST_F(Swap, rolls_back_a_version_that_dies_in_probation) {
   versions_.edit().probation = milliseconds(60'000);
   cycle_ = conductor_.call("cycle.begin", versions_.promote(2, 1))["cycle"].get<std::int64_t>();
   ASSERT_TRUE(conductor_.reaches("verifying"));
-  (void)http_get(address_, "/die");
+  for (int crash = 1; crash <= 3; ++crash) (void)http_get(address_, "/die");
   const Json outcome = conductor_.call("activation.wait", {{"cycle", cycle_}});
   EXPECT_EQ(outcome["outcome"], "rolled_back");
   EXPECT_THAT(outcome["cause"].get<std::string>(), HasSubstr("exit code 9"));
@@ -267,7 +267,7 @@ TEST_F(Swap, goes_back_to_a_program_that_was_no_version) {
   cycle_ = conductor_.call("cycle.begin", versions_.promote(1, 0))["cycle"].get<std::int64_t>();
   ASSERT_TRUE(conductor_.reaches("verifying"));
   ASSERT_EQ(answer(), "v1");
-  (void)http_get(address_, "/die");
+  for (int crash = 1; crash <= 3; ++crash) (void)http_get(address_, "/die");
   EXPECT_EQ(conductor_.call("activation.wait", {{"cycle", cycle_}})["outcome"], "rolled_back");
   EXPECT_EQ(answer(), "v0");
   EXPECT_EQ(versions_.pointer(), "");

@@ -1,17 +1,20 @@
-// A stand-in for the conductor, and the keeper above it: `fake_conductor keep FOLDER SCENE` runs a keeper
-// whose conductor is `fake_conductor play FOLDER SCENE`. Each run of a scene appends a line to FOLDER/runs.
+// A stand-in for the conductor, started by the real keeper as `fake_conductor serve`. It plays what
+// FAKE_SCENE says; each run appends a line to runs in FAKE_FOLDER.
 #include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "keeper/keeper.h"
@@ -127,6 +130,58 @@ int overfill(KeeperLink& link, int run) {
   die();
 }
 
+// Which program the keeper started: this one goes by several names.
+int note_program(int code_of_new) {
+  const std::string name = sb::os::own_executable().filename();
+  note(name);
+  return name == "new" ? code_of_new : 0;
+}
+
+// Answers the next connection on this socket, and those after it, with one line.
+[[noreturn]] void answer(int socket) {
+  const std::string text = "HTTP/1.1 200 OK\r\n\r\nthe service\n";
+  while (true) {
+    const UniqueFd connection(::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC));
+    (void)!::write(connection.get(), text.data(), text.size());
+  }
+}
+
+// Has two services, of which one lives on without accepting anybody (until SIGUSR1), and cannot be started
+// again before the file "mended" is there.
+int leave_sockets(KeeperLink& link, int run) {
+  auto held = link.take_all();
+  if (run > 1) {
+    if (::access((folder + "/mended").c_str(), F_OK) != 0) return 1;
+    answer(held.at(0).second.get());
+  }
+  sigset_t wanted;
+  ::sigemptyset(&wanted);
+  ::sigaddset(&wanted, SIGUSR1);
+  ::sigprocmask(SIG_BLOCK, &wanted, nullptr);
+  for (const char* name : {"dead", "busy"}) {
+    const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* any = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(fd.get(), any, size) != 0 || ::listen(fd.get(), 16) != 0) return 90;
+    ::getsockname(fd.get(), any, &size);
+    note(fmt::format("{}", ntohs(address.sin_port)));
+    if (!link.put(name, fd.get())) return 91;
+    if (std::string(name) == "dead") continue;
+    const pid_t busy = ::fork();
+    if (busy != 0) {
+      note(fmt::format("{}", busy));
+      continue;
+    }
+    int signal = 0;
+    ::sigwait(&wanted, &signal);
+    answer(fd.get());
+  }
+  die();
+}
+
 int wait_for_signal() {
   sigset_t wanted;
   ::sigemptyset(&wanted);
@@ -150,8 +205,19 @@ int play(const std::string& scene) {
   if (scene == "give_up_later") return give_up_later(link, run);
   if (scene == "orphan") return orphan(link, run);
   if (scene == "overfill") return overfill(link, run);
-  if (scene == "crash3") return run <= 3 ? 1 : 0;
+  if (scene == "crash3") {
+    (void)link.take_all();
+    note(fmt::format("boots {} deaths {}", link.boots(), link.deaths()));
+    return run <= 3 ? 1 : 0;
+  }
   if (scene == "give_up") return sb::keeper::kGiveUp;
+  if (scene == "sockets") return leave_sockets(link, run);
+  if (scene == "broken") return note_program(1);
+  if (scene == "hand_over") {
+    (void)note_program(0);
+    if (run == 1) std::filesystem::rename(folder + "/programs/next", folder + "/programs/current");
+    return run == 1 ? sb::keeper::kHandOver : 0;
+  }
   if (scene == "wait") return wait_for_signal();
   if (scene == "deaf") {  // never reads, closes its end, and works on
     link = KeeperLink::from_environment();
@@ -165,15 +231,7 @@ int play(const std::string& scene) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 64;
-  folder = argv[2];
-  if (std::string(argv[1]) == "play") return play(argv[3]);
-  using std::chrono::milliseconds;
-  sb::keeper::KeeperSpec spec;
-  spec.conductor = {argv[0], "play", argv[2], argv[3]};
-  const milliseconds last(std::string(argv[3]) == "crash_for_ever" ? 3'600'000 : 30);
-  spec.delays = {milliseconds{0}, milliseconds{10}, last, last};
-  if (std::string(argv[3]) == "missing") spec.conductor[0] = "/does/not/exist";
-  const sb::Result<int> code = sb::keeper::run_keeper(spec);
-  return code ? *code : 70;
+  if (argc != 2 || std::string(argv[1]) != "serve") return 64;
+  folder = sb::os::environment_variable("FAKE_FOLDER");
+  return play(sb::os::environment_variable("FAKE_SCENE"));
 }

@@ -192,18 +192,29 @@ const std::vector<BadDocument>& bad_documents() {
       {"probe_as_list", service("health: [http]"),
        R"(13:11: "health" must be none or a mapping like {http: "http:/health"})"},
       {"probe_of_no_kind", service("health: {interval: 1s}"),
-       "13:11: \"health\" needs exactly one of notify, http, tcp, command, watchdog"},
+       "13:11: \"health\" needs exactly one of notify, http, tcp, unix, command, watchdog"},
       {"probe_of_two_kinds", service("health: {tcp: http, http: \"http:/\"}"),
-       "13:11: \"health\" needs exactly one of notify, http, tcp, command, watchdog"},
+       "13:11: \"health\" needs exactly one of notify, http, tcp, unix, command, watchdog"},
       {"mistyped_probe", service("health: {htpp: \"http:/\"}"),
        R"(13:12: unknown key "htpp" in health; did you mean "http"?)"},
+      {"probe_of_a_relative_unix_socket", service("health: {unix: run/a.sock}"),
+       "13:18: \"run/a.sock\" is no socket of this service; known are http"},
+      {"notify_for_start", service("start: {notify: true}"),
+       "13:19: \"notify\" has no meaning for start; use ready"},
+      {"failures_of_a_start", service("start: {tcp: http, failures: 3}"),
+       "13:22: unknown key \"failures\" in start; known are command, http, interval, notify, successes, tcp, "
+       "timeout, unix, watchdog"},
+      {"mistyped_successes", service("health: {tcp: http, sucesses: 3}"),
+       "13:23: unknown key \"sucesses\" in health; did you mean \"successes\"?"},
+      {"mistyped_safe_mode", service("safe_mode: breif"),
+       "13:14: \"safe_mode\" cannot be \"breif\"; did you mean \"brief\"?"},
       {"notify_false", service("ready: {notify: false}"), "13:19: \"notify\" can only be true"},
       {"notify_for_health", service("health: {notify: true}"),
        "13:20: \"notify\" has no meaning for health; use watchdog"},
       {"watchdog_for_ready", service("ready: {watchdog: 1s}"),
        "13:21: \"watchdog\" has no meaning for ready; use notify"},
       {"interval_beside_notify", service("ready: {notify: true, interval: 1s}"),
-       "13:25: unknown key \"interval\" in ready; known are command, http, notify, tcp, watchdog"},
+       "13:25: unknown key \"interval\" in ready; known are command, http, notify, tcp, unix, watchdog"},
       {"probe_of_an_unknown_socket", service("health: {http: \"htp:/health\"}"),
        "13:18: \"htp:/health\" has no valid target: \"htp\" is no socket of this service; did you mean "
        "\"http\"?"},
@@ -222,9 +233,9 @@ const std::vector<BadDocument>& bad_documents() {
        R"(13:9: "swap" cannot be "overlapp"; did you mean "overlap"?)"},
       {"unknown_swap", service("swap: blue-green"),
        R"(13:9: "swap" cannot be "blue-green"; known are drain-first, overlap)"},
-      {"unknown_key_of_a_service", service("restart: always"),
-       "13:3: unknown key \"restart\" in spec; known are command, drain_timeout, environment, health, "
-       "probation, ready, sockets, start_timeout, swap"},
+      {"unknown_key_of_a_service", service("always: true"),
+       "13:3: unknown key \"always\" in spec; known are command, drain_timeout, environment, health, "
+       "probation, ready, safe_mode, sockets, start, start_timeout, swap"},
   };
   return kList;
 }

@@ -47,6 +47,7 @@ spec:
   ready: {notify: true}
   health: {http: "http:/health", interval: 500ms, timeout: 3s, failures: 5}
   swap: drain-first
+  safe_mode: brief
   start_timeout: 20s
   drain_timeout: 0s
   probation: 1m
@@ -112,6 +113,7 @@ TEST(ProjectFile, reads_every_key) {
   EXPECT_EQ(service.health.timeout, 3s);
   EXPECT_EQ(service.health.failures, 5);
   EXPECT_EQ(service.swap, SwapMode::drain_first);
+  EXPECT_EQ(service.safe_mode, supervise::SafeModeKind::brief);
   EXPECT_EQ(service.start_timeout, 20s);
   EXPECT_EQ(service.drain_timeout, 0s);
   EXPECT_EQ(service.probation, 60s);

@@ -187,6 +187,32 @@ TEST_F(DatabaseTest, new_file_can_be_opened_by_several_at_once) {
   }
 }
 
+TEST_F(DatabaseTest, copy_is_of_now_while_others_read_and_write) {
+  ASSERT_GOOD(database_.execute("INSERT INTO t(name, number) VALUES('a', 1)"));
+  Database other = opened(folder_.path() / "test.db");
+  ASSERT_GOOD(other.execute("BEGIN IMMEDIATE"));
+  ASSERT_GOOD(other.execute("INSERT INTO t(name, number) VALUES('b', 2)"));
+  ASSERT_GOOD(database_.copy_to(folder_.path() / "copy.db"));
+  Database copy = opened(folder_.path() / "copy.db");
+  ASSERT_OK(Statement count, copy.prepare("SELECT count(*), max(name) FROM t"));
+  ASSERT_EQ(count.step(), true);
+  EXPECT_EQ(count.integer(0), 1);
+  EXPECT_EQ(count.text(1), "a");
+  EXPECT_FALSE(database_.copy_to(folder_.path() / "copy.db")) << "something was there already";
+}
+
+TEST_F(DatabaseTest, looking_makes_no_file_and_waits_for_no_reader) {
+  EXPECT_FALSE(Database::open_to_look(folder_.path() / "none.db"));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "none.db"));
+  ASSERT_OK(Statement reading, database_.prepare("SELECT count(*) FROM t"));
+  ASSERT_EQ(reading.step(), true);  // and holds its lock until it is reset
+  ASSERT_OK(Database looking, Database::open_to_look(folder_.path() / "test.db"));
+  ASSERT_OK(Statement check, looking.prepare("PRAGMA quick_check(1)"));
+  ASSERT_EQ(check.step(), true);
+  EXPECT_EQ(check.text(0), "ok");
+  EXPECT_EQ(looking.longest_wait().count(), 0);
+}
+
 TEST_F(DatabaseTest, keeps_its_log_when_told_so_and_loses_nothing) {
   const auto path = folder_.path() / "kept.db";
   {

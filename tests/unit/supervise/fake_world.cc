@@ -64,6 +64,23 @@ std::optional<os::Process> FakeProcesses::find_marked(const std::vector<std::str
   return std::nullopt;
 }
 
+std::optional<os::Process> FakeProcesses::find(pid_t pid, const std::vector<std::string>& variables) {
+  const auto found = alive.find(pid);
+  if (found == alive.end()) return std::nullopt;
+  const std::vector<std::string>& environment = found->second.environment;
+  const auto has = [&](const std::string& one) {
+    return std::ranges::find(environment, one) != environment.end();
+  };
+  if (!std::ranges::all_of(variables, has)) return std::nullopt;
+  return adopt(pid, static_cast<std::uint64_t>(pid));
+}
+
+pid_t FakeProcesses::fork(pid_t parent) {
+  const pid_t pid = next_++;
+  alive[pid] = alive.at(parent);
+  return pid;
+}
+
 os::Watch FakeProcesses::on_exit(const os::Process& process, std::function<void(os::Exit)> callback) {
   const pid_t pid = process.pid;
   watchers_[pid] = std::move(callback);
@@ -81,14 +98,16 @@ void FakeProcesses::signal(const os::Process& process, int signal, bool) {
   })));
 }
 
-void FakeProbe::ask(const supervise::ProbeSpec&, const std::vector<supervise::BoundAddress>&,
+void FakeProbe::ask(const supervise::ProbeSpec& spec, const std::vector<supervise::BoundAddress>&,
                     const std::filesystem::path& directory, std::function<void(Status)> answer) {
   ++asked;
+  asked_paths_.insert(spec.path);
   pending_.push_back(std::make_unique<os::Watch>(
-      timers_.after(os::Milliseconds(0), [this, directory, answer = std::move(answer)] {
+      timers_.after(os::Milliseconds(0), [this, directory, path = spec.path, answer = std::move(answer)] {
         if (cannot_ask) return answer(fail(ErrorKind::environment, "cannot start a thread"));
-        answer(sick.contains(directory) ? Status(fail(ErrorKind::unhealthy, "GET /health answered 503"))
-                                        : Status());
+        answer(sick.contains(directory) || sick_paths.contains(path)
+                   ? Status(fail(ErrorKind::unhealthy, "GET " + path + " answered 503"))
+                   : Status());
       })));
 }
 
@@ -115,11 +134,14 @@ void FakeWorld::open() {
                               .processes = processes,
                               .probe = probe,
                               .vault = vault,
+                              .safe_mode = safe_mode,
                               .table = *table,
                               .home = home,
                               .notify_socket = "/run/notify.sock",
                               .environment = {"SELFBUILD_SOCKET=/run/conductor.sock"},
-                              .log = [this](const std::string& text) { log += text + "\n"; }});
+                              .log = [this](const std::string& text) { log += text + "\n"; },
+                              .random = [this] { return random; },
+                              .versions = [this](const std::string&) { return versions; }});
   supervisor = std::make_unique<supervise::Supervisor>(*around);
 }
 
@@ -128,6 +150,7 @@ void FakeWorld::restart(bool keep_vault) {
   around.reset();
   table.reset();
   processes.forget_watchers();
+  safe_mode.cases.clear();
   if (!keep_vault) vault.held.clear();
   open();
   const Status recovered = supervisor->recover();
@@ -153,6 +176,7 @@ supervise::Deployment FakeWorld::deployment(int version, const std::string& serv
   deployment.spec.ready.kind = supervise::ProbeSpec::Kind::notify;
   deployment.spec.health.kind = supervise::ProbeSpec::Kind::http;
   deployment.spec.health.address = "http";
+  deployment.spec.health.path = "/health";
   return deployment;
 }
 

@@ -41,9 +41,17 @@ class FakeProcesses final : public supervise::ProcessRunner {
   [[nodiscard]] Result<os::Process> start(const os::SpawnSpec& spec) override;
   [[nodiscard]] std::optional<os::Process> adopt(pid_t pid, std::uint64_t start_ticks) override;
   [[nodiscard]] std::optional<os::Process> find_marked(const std::vector<std::string>& variables) override;
+  [[nodiscard]] std::optional<os::Process> find(pid_t pid,
+                                                const std::vector<std::string>& variables) override;
   void kill_rest(pid_t group, const std::vector<std::string>&) override { rests_killed.push_back(group); }
   [[nodiscard]] os::Watch on_exit(const os::Process& process,
                                   std::function<void(os::Exit)> callback) override;
+  [[nodiscard]] os::Watch on_end_alone(const os::Process& process,
+                                       std::function<void(os::Exit)> callback) override {
+    return on_exit(process, std::move(callback));
+  }
+  // A process that another one started, with the same environment.
+  pid_t fork(pid_t parent);
   void signal(const os::Process& process, int signal, bool whole_group) override;
 
  private:
@@ -57,13 +65,16 @@ class FakeProbe final : public supervise::HealthProbe {
  public:
   explicit FakeProbe(os::Timers& timers) : timers_(timers) {}
   std::set<std::filesystem::path> sick;  // version folders whose services say no
+  std::set<std::string> sick_paths;      // what says no when it is asked by HTTP
   bool cannot_ask = false;               // the host lacks what it takes
   int asked = 0;
+  [[nodiscard]] std::set<std::string> asked_paths() const { return asked_paths_; }
   void ask(const supervise::ProbeSpec& spec, const std::vector<supervise::BoundAddress>& sockets,
            const std::filesystem::path& directory, std::function<void(Status)> answer) override;
 
  private:
   os::Timers& timers_;
+  std::set<std::string> asked_paths_;
   std::vector<std::unique_ptr<os::Watch>> pending_;
 };
 
@@ -73,6 +84,22 @@ class FakeVault final : public supervise::SocketVault {
   void put(const std::string& name, int fd) override;
   void drop(const std::string& name) override { held.erase(name); }
   [[nodiscard]] UniqueFd take(const std::string& name) override;
+};
+
+class FakeSafeMode final : public supervise::SafeMode {
+ public:
+  struct Case {
+    std::vector<int> sockets;
+    supervise::Diagnosis diagnosis;
+    bool shared = false;
+  };
+  std::map<std::string, Case> cases;  // by service: who is answered for now
+  void begin(const std::string& service, const std::vector<int>& sockets,
+             supervise::Diagnosis diagnosis) override {
+    cases[service] = Case{.sockets = sockets, .diagnosis = std::move(diagnosis), .shared = false};
+  }
+  void share(const std::string& service) override { cases.at(service).shared = true; }
+  void end(const std::string& service) override { cases.erase(service); }
 };
 
 class FakeWorld {
@@ -98,10 +125,13 @@ class FakeWorld {
   FakeProcesses processes{timers};
   FakeProbe probe{timers};
   FakeVault vault;
+  FakeSafeMode safe_mode;
   std::unique_ptr<supervise::ServiceTable> table;
   std::unique_ptr<supervise::Surroundings> around;
   std::unique_ptr<supervise::Supervisor> supervisor;
   std::string log;
+  double random = 0;  // 0: no jitter
+  std::vector<supervise::KnownVersion> versions;
 
  private:
   void open();

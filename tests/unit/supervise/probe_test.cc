@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include "supervise/service_log.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 
 namespace sb::supervise {
 namespace {
@@ -208,6 +210,11 @@ TEST(Notification, is_read_line_by_line) {
   EXPECT_TRUE(all.ready && all.watchdog && all.stopping);
   EXPECT_EQ(all.status, "up = well");
   EXPECT_EQ(all.extend_timeout_usec, 5000);
+  const Notification more = parse_notification("RELOADING=1\nWATCHDOG=trigger\nWATCHDOG_USEC=7\nMAINPID=12");
+  EXPECT_TRUE(more.reloading && more.watchdog_trigger && !more.watchdog);
+  EXPECT_EQ(more.watchdog_usec, 7);
+  EXPECT_EQ(more.main_pid, 12);
+  EXPECT_FALSE(parse_notification("MAINPID=99999999999").main_pid.has_value());
   const Notification none = parse_notification("READY=0\nREADY=11\n READY=1\nEXTEND_TIMEOUT_USEC=-1\n");
   EXPECT_FALSE(none.ready || none.watchdog || none.stopping || none.status || none.extend_timeout_usec);
 }
@@ -264,8 +271,9 @@ TEST(RealProcessRunner, finds_a_process_by_its_environment_and_kills_what_it_lea
   spec.directory = folder.path();
   ASSERT_OK(const os::Process started, processes.start(spec));
   EXPECT_FALSE(processes.find_marked({mark, "SELFBUILD_SOCKET=/another/home"}).has_value());
-  std::optional<os::Process> found = processes.find_marked({mark});
-  ASSERT_TRUE(found.has_value());
+  // In the moment of its exec it has no environment.
+  std::optional<os::Process> found;
+  tests::wait_until([&] { return (found = processes.find_marked({mark})).has_value(); });
   EXPECT_EQ(found->pid, started.pid);
   EXPECT_EQ(session_of(started.pid), started.pid);
   std::optional<os::Exit> exit;
@@ -278,6 +286,39 @@ TEST(RealProcessRunner, finds_a_process_by_its_environment_and_kills_what_it_lea
   ASSERT_TRUE(exit.has_value());
   EXPECT_EQ(exit->signal, SIGKILL);
   EXPECT_FALSE(processes.find_marked({mark}).has_value());
+}
+
+TEST(RealProcessRunner, leaves_to_its_group_the_rest_of_a_process_that_ended_alone) {
+  ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
+  RealProcessRunner processes(*loop);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  os::SpawnSpec spec;
+  spec.argv = {"/bin/sh", "-c", "sleep 1000 & echo $!"};
+  spec.environment = {"PATH=/usr/bin:/bin", "SELFBUILD_INSTANCE=web:7"};
+  spec.output = writer.get();
+  ASSERT_OK(const os::Process leader, processes.start(spec));
+  writer.reset();
+  std::optional<os::Exit> exit;
+  const os::Watch watch = processes.on_end_alone(leader, [&](const os::Exit& how) {
+    exit = how;
+    loop->stop();
+  });
+  loop->run();
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->code, 0);
+  std::array<char, 32> line{};
+  ASSERT_GT(::read(reader.get(), line.data(), line.size() - 1), 0);
+  const pid_t child = std::atoi(line.data());
+  EXPECT_FALSE(processes.find(child, {"SELFBUILD_INSTANCE=web:8"}).has_value()) << "of another instance";
+  std::optional<os::Process> left;
+  tests::wait_until([&] { return (left = processes.find(child, {"SELFBUILD_INSTANCE=web:7"})).has_value(); });
+  pollfd ended{.fd = left->pidfd.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&ended, 1, 0), 0) << "it was killed with its leader";
+  processes.kill_rest(leader.pid, {"SELFBUILD_INSTANCE=web:7"});
+  EXPECT_EQ(::poll(&ended, 1, -1), 1);
 }
 
 TEST(RealProcessRunner, kills_what_is_left_of_a_group_whose_leader_ended_unseen) {

@@ -27,13 +27,18 @@ TEST(ServiceSpec, survives_json_unchanged) {
   spec.health.path = "/health";
   spec.health.interval = std::chrono::milliseconds(123);
   spec.health.failures = 7;
+  spec.health.successes = 2;
+  spec.start = spec.health;
   spec.swap = SwapMode::drain_first;
+  spec.safe_mode = SafeModeKind::none;
   spec.probation = std::chrono::milliseconds(0);
   const Json json = to_json(spec);
   ASSERT_OK(const ServiceSpec again, service_from_json(json));
   EXPECT_EQ(to_json(again), json);
   EXPECT_EQ(again.swap, SwapMode::drain_first);
+  EXPECT_EQ(again.safe_mode, SafeModeKind::none);
   EXPECT_EQ(again.health.failures, 7);
+  EXPECT_EQ(again.start.successes, 2);
   EXPECT_EQ(again.sockets, spec.sockets);
 }
 
@@ -61,6 +66,7 @@ TEST(ServiceSpec, refuses_what_has_no_meaning_and_names_it) {
       {R"({"name":"a","command":["x"],"environment":["X"]})", "not NAME=value"},
       {R"({"name":"a","command":["x\u0000y"]})", "NUL"},
       {R"({"name":"a","command":["x"],"swap":"both"})", "overlap or drain-first"},
+      {R"({"name":"a","command":["x"],"safe_mode":"off"})", "details, brief or none"},
       {R"({"name":"a","command":["x"],"start_timeout_ms":0})", "start_timeout_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":-1})", "probation_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":"10s"})", "\"probation_ms\" must be"},
@@ -78,6 +84,8 @@ TEST(ServiceSpec, refuses_what_has_no_meaning_and_names_it) {
       {R"({"name":"a","command":["x"],"health":{"kind":"command"}})", "needs a command"},
       {R"({"name":"a","command":["x"],"health":{"kind":"notify"}})", "READY=1"},
       {R"({"name":"a","command":["x"],"ready":{"kind":"watchdog"}})", "watchdog"},
+      {R"({"name":"a","command":["x"],"start":{"kind":"notify"}})", "has to be asked"},
+      {R"({"name":"a","command":["x"],"start":{"kind":"none","successes":0}})", "successes"},
       {R"({"name":"a","command":["x"],"health":{"kind":"none","failures":0}})", "failures"},
       {R"({"name":"a","command":["x"],"health":{"kind":"none","interval_ms":1}})", "interval_ms"},
   };

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "sqlite/database.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
 #include "unit/supervise/fake_world.h"
@@ -32,6 +33,15 @@ class ServiceTest : public ::testing::Test {
     return service;
   }
   [[nodiscard]] std::size_t starts() const { return world_.processes.started.size(); }
+  // From now on the database refuses this, as a full disk would; until allow_writes().
+  void refuse_writes(const std::string& what) {
+    execute("CREATE TRIGGER refused BEFORE " + what + " BEGIN SELECT RAISE(ABORT, 'disk full'); END");
+  }
+  void allow_writes() { execute("DROP TRIGGER refused"); }
+  void execute(const std::string& sql) {
+    ASSERT_OK(sqlite::Database database, sqlite::Database::open(world_.home.database()));
+    ASSERT_GOOD(database.execute(sql));
+  }
 
   tests::FakeWorld world_;
   std::vector<std::string> answers_;
@@ -91,18 +101,95 @@ TEST_F(ServiceTest, may_ask_for_more_time_to_start) {
 
 TEST_F(ServiceTest, is_restarted_at_once_and_then_ever_later) {
   start_and_be_up(world_.deployment(1));
-  for (const int delay : {0, 50, 200, 1000, 5000, 30'000, 30'000}) {
+  for (const int delay : {0, 0, 50, 200, 1000, 5000, 30'000, 30'000}) {
     const std::size_t before = starts();
     world_.processes.end(world_.newest());
     if (delay > 0) {
       world_.pass(delay - 1);
       EXPECT_EQ(starts(), before) << "restarted earlier than after " << delay << " ms";
-      EXPECT_EQ(world_.status().state, "backoff");
+      EXPECT_EQ(world_.status().state, delay < 1'000 ? "backoff" : "safe mode");
       world_.pass(1);
     }
     world_.settle();
     EXPECT_EQ(starts(), before + 1) << "not restarted after " << delay << " ms";
   }
+}
+
+TEST_F(ServiceTest, waits_a_little_longer_at_random) {
+  start_and_be_up(world_.deployment(1));
+  world_.random = 1;
+  for (int i = 0; i < 2; ++i) {
+    world_.processes.end(world_.newest());
+    world_.settle();
+  }
+  const std::size_t before = starts();
+  world_.processes.end(world_.newest());
+  world_.pass(54);
+  EXPECT_EQ(starts(), before);
+  world_.pass(1);
+  EXPECT_EQ(starts(), before + 1);
+}
+
+TEST_F(ServiceTest, is_restarted_before_anything_is_written) {
+  start_and_be_up(world_.deployment(1));
+  const auto pids_on_disk = [this] {
+    std::vector<pid_t> pids;
+    for (const InstanceRow& row : world_.table->instances("web").value()) pids.push_back(row.pid);
+    return pids;
+  };
+  for (int i = 0; i < 3; ++i) {
+    std::vector<pid_t> seen;
+    world_.processes.fails = [&](const os::SpawnSpec&) {
+      seen = pids_on_disk();
+      return false;
+    };
+    const pid_t dying = world_.newest();
+    world_.processes.end(dying);
+    world_.pass(50);
+    // The third start comes 50 ms later.
+    EXPECT_EQ(seen, i < 2 ? std::vector<pid_t>({dying, 0}) : std::vector<pid_t>({0})) << "start " << i + 2;
+    EXPECT_THAT(pids_on_disk(), ElementsAre(world_.newest(), 0));
+  }
+}
+
+TEST_F(ServiceTest, that_was_restarted_is_found_when_the_conductor_died_before_it_was_recorded) {
+  start_and_be_up(world_.deployment(1));
+  refuse_writes("UPDATE OF pid ON instance");
+  world_.processes.end(world_.newest());
+  world_.settle();
+  ASSERT_EQ(starts(), 2U);
+  allow_writes();
+  world_.restart();
+  world_.supervisor->resume();
+  world_.settle();
+  EXPECT_EQ(starts(), 2U) << "a second copy was started";
+  EXPECT_EQ(world_.status().pid, world_.newest());
+}
+
+TEST_F(ServiceTest, is_restarted_on_a_disk_that_is_full) {
+  start_and_be_up(world_.deployment(1));
+  refuse_writes("INSERT ON instance");
+  for (int i = 0; i < 5; ++i) {
+    world_.processes.end(world_.newest());
+    world_.pass(1'000);
+  }
+  EXPECT_EQ(starts(), 6U) << world_.log;
+  EXPECT_THAT(world_.log, HasSubstr("not recorded: "));
+  allow_writes();
+  world_.processes.end(world_.newest());
+  world_.pass(30'000);
+  world_.restart();
+  world_.supervisor->resume();
+  world_.settle();
+  EXPECT_EQ(world_.status().pid, world_.newest());
+  EXPECT_EQ(world_.processes.alive.size(), 1U);
+}
+
+TEST_F(ServiceTest, runs_without_a_log_when_it_cannot_be_written) {
+  tests::write(world_.home.service("web"), "a file where its folder should be");
+  start_and_be_up(world_.deployment(1));
+  EXPECT_EQ(world_.processes.started.back().spec.output, -1);
+  EXPECT_THAT(world_.log, HasSubstr("its output is lost: "));
 }
 
 TEST_F(ServiceTest, is_restarted_at_once_again_after_it_ran_well_for_a_while) {
@@ -284,7 +371,7 @@ TEST_F(ServiceTest, that_died_meanwhile_is_started_with_the_same_address) {
 
 TEST_F(ServiceTest, whose_pid_was_not_recorded_is_found_by_its_environment) {
   start_and_be_up(world_.deployment(1));
-  ASSERT_GOOD(world_.table->set_process(1, 0, 0));  // as if the crash came right after the start
+  ASSERT_GOOD(world_.table->set_process(1, 0, 0, 0));  // as if the crash came right after the start
   world_.restart();
   world_.supervisor->resume();
   world_.settle();

@@ -81,6 +81,25 @@ TEST_F(Candidate, lives_in_folders_of_its_own) {
   EXPECT_EQ(log().find("home=/root"), std::string::npos) << log();
 }
 
+TEST_F(Candidate, has_to_start_before_it_has_to_be_ready) {
+  mode("serve");
+  socket("127.0.0.1:1");
+  request_.service.start = of_kind(ProbeSpec::Kind::command);
+  request_.service.start.command = {"/bin/sh", "-c", "echo still migrating; exit 1"};
+  request_.service.start.interval = milliseconds(10);
+  request_.service.ready = http("http");
+  request_.service.start_timeout = milliseconds(500);
+  ASSERT_OK(const Verdict refused, probe_candidate(request_, {}));
+  EXPECT_FALSE(refused.passed);
+  EXPECT_NE(refused.reason.find("not started within 500 ms"), std::string::npos) << refused.reason;
+
+  request_.service.start.command = {"/bin/true"};
+  request_.service.start.successes = 3;
+  request_.service.start_timeout = std::chrono::seconds(30);
+  ASSERT_OK(const Verdict passed, probe_candidate(request_, {}));
+  EXPECT_TRUE(passed.passed) << passed.reason;
+}
+
 TEST_F(Candidate, that_says_ready_passes) {
   mode("ready");
   request_.service.ready = of_kind(ProbeSpec::Kind::notify);
@@ -111,7 +130,7 @@ TEST_F(Candidate, that_does_not_feed_its_watchdog_fails) {
   mode("ready");
   request_.service.ready = of_kind(ProbeSpec::Kind::notify);
   request_.service.health = of_kind(ProbeSpec::Kind::watchdog);
-  request_.service.start_timeout = milliseconds(300);
+  request_.service.start_timeout = milliseconds(2'000);  // for becoming ready, too, on a busy machine
   ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
   EXPECT_FALSE(verdict.passed);
   EXPECT_NE(verdict.reason.find("no WATCHDOG=1"), std::string::npos) << verdict.reason;

@@ -1,7 +1,9 @@
-// conductor.status, conductor.stop.
+// conductor.status, conductor.stop, conductor.hand_over.
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "keeper/kept_programs.h"
+#include "os/process.h"
 #include "tool/conductor/conductor.h"
 #include "tool/conductor/routes/routes.h"
 
@@ -18,6 +20,15 @@ Json activation_to_json(const activation::ActivationCycle* running) {
           {"deadline_ms", running->deadline_ms()}};
 }
 
+Json program_to_json(const Conductor& conductor) {
+  const keeper::KeptPrograms kept = keeper::kept_programs(conductor.home());
+  return {{"path", os::own_executable().string()},
+          {"boots", conductor.keeper().boots()},
+          {"deaths", conductor.keeper().deaths()},
+          {"previous", kept.previous.string()},
+          {"rejected", kept.rejected.string()}};
+}
+
 Result<Json> status(Conductor& conductor) {
   Json services = Json::array();
   for (const supervise::ServiceStatus& one : conductor.supervisor().status()) {
@@ -31,7 +42,8 @@ Result<Json> status(Conductor& conductor) {
               {"version", SELFBUILD_VERSION},
               {"started_ms", conductor.started_ms()},
               {"home", conductor.home().state().parent_path().string()},
-              {"keeper", conductor.has_keeper()},
+              {"keeper", conductor.keeper().connected()},
+              {"program", program_to_json(conductor)},
               {"services", std::move(services)},
               {"activation", activation_to_json(conductor.activator().running())},
               {"tasks", {{"pending", pending}, {"running", running}}}};
@@ -47,6 +59,15 @@ void add_conductor_routes(Conductor& conductor) {
     const Result<bool> services = json_bool_or(request.params, "services", false);
     if (!services) return reply(fail(services.error()));
     conductor.stop(*services, [reply] { reply(Json::object()); });
+  });
+  conductor.server().on("conductor.hand_over", [&conductor](const rpc::Request&, const rpc::Reply& reply) {
+    if (!conductor.keeper().connected()) {
+      return reply(fail(ErrorKind::conflict,
+                        "the conductor has lost its keeper, which would start the next one",
+                        "selfbuild conductor stop && selfbuild conductor start"));
+    }
+    reply(Json::object());
+    conductor.hand_over();
   });
 }
 

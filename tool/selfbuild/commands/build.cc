@@ -1,9 +1,12 @@
 // selfbuild build: stage and build a revision, and stop there.
+#include <csignal>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <random>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -54,6 +57,8 @@ Json piece_json(const Workpiece& piece) {
           {"edges_run", piece.report.edges_run},
           {"edges_cached", piece.report.edges_cached},
           {"edges_total", piece.report.edges_total},
+          {"edges_shareable", piece.report.edges_shareable},
+          {"edges_own", piece.report.edges_own},
           {"saved_ms", piece.report.saved.count()},
           {"cache_note", piece.report.cache_note},
           {"configured", piece.report.configured},
@@ -71,7 +76,7 @@ Json piece_json(const Workpiece& piece) {
 
 std::string piece_text(const Workpiece& piece) {
   return summary_of(piece.report) + fmt::format("  in      {}\n  limits  {}\n", piece.stage.build().string(),
-                                                sandbox::to_line(piece.report.grant));
+                                                build::limits_line(piece.report));
 }
 
 // Nothing when it was not asked for.
@@ -88,10 +93,43 @@ Result<Workpiece> build_it(Program& program, const Options& options) {
   return build_staged(program, std::move(staged));
 }
 
+// Ctrl-C ends what runs, and what it left is removed on the way out.
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    ::sigemptyset(&signals_);
+    ::sigaddset(&signals_, SIGINT);
+    ::sigaddset(&signals_, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    waiting_ = std::jthread([this](const std::stop_token& ended) {
+      constexpr timespec kLook{.tv_sec = 0, .tv_nsec = 50'000'000};
+      while (!ended.stop_requested()) {
+        if (::sigtimedwait(&signals_, nullptr, &kLook) > 0) stop_.request_stop();
+      }
+    });
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+  ~StopOnSignal() {
+    waiting_.request_stop();
+    waiting_.join();
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  [[nodiscard]] std::stop_token token() const { return stop_.get_token(); }
+
+ private:
+  sigset_t signals_{};
+  sigset_t before_{};
+  std::stop_source stop_;
+  std::jthread waiting_;
+};
+
 Result<build::Verified> verify(const Program& program, const Workpiece& piece, const build::Sample& sample) {
+  const StopOnSignal stop;
   build::ProgressLine line(stderr, program.console().err_is_terminal, program.console().columns);
   Result<build::Verified> verified = build::verify_hits(
-      piece.request, piece.report, sample, [&](const build::Progress& progress) { line.update(progress); });
+      piece.request, piece.report, sample, [&](const build::Progress& progress) { line.update(progress); },
+      stop.token());
   line.finish();
   if (!verified && verified.error().next.empty()) verified.error().next = "less " + piece.log.string();
   return verified;

@@ -111,7 +111,7 @@ Result<int> run(Program& program, const Options& options) {
   SB_TRY(Subject subject, resolve_subject(program, options.revision));
   std::optional<PatchFile> patch;
   if (!options.patch.empty()) {
-    SB_TRY(patch, read_patch(options.patch));
+    SB_TRY(patch, read_patch(program, options.patch));
   }
   if (options.dry_run) return show_plan(program, subject, patch);
   SB_TRY(const std::int64_t cycle, submit_update(program, subject, patch, options.jobs, caller()));

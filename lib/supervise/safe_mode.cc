@@ -1,0 +1,221 @@
+#include "supervise/safe_mode.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/unique_fd.h"
+#include "supervise/request_head.h"
+
+namespace sb::supervise {
+namespace {
+
+constexpr int kAcceptsAtOnce = 16;  // then the loop has its turn
+constexpr os::Milliseconds kWithoutDescriptors{100};
+constexpr std::size_t kMostIgnored = 256 * 1024;  // of a body that nobody reads
+
+// The description of a listening socket is shared with the instances, and so is O_NONBLOCK: it is the service
+// that decides. Set only while no instance could see it, and for the length of one accept.
+class NonBlocking {
+ public:
+  explicit NonBlocking(int fd) : fd_(fd), flags_(::fcntl(fd, F_GETFL)) {
+    if (!was_set()) ::fcntl(fd_, F_SETFL, flags_ | O_NONBLOCK);
+  }
+  ~NonBlocking() {
+    if (!was_set()) ::fcntl(fd_, F_SETFL, flags_);
+  }
+  NonBlocking(const NonBlocking&) = delete;
+  NonBlocking& operator=(const NonBlocking&) = delete;
+
+ private:
+  [[nodiscard]] bool was_set() const { return (flags_ & O_NONBLOCK) != 0; }
+  int fd_;
+  int flags_;
+};
+
+bool blocks(int fd) {
+  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+// The peer is a process of this host.
+bool is_local(int fd) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return false;
+  if (peer.ss_family == AF_UNIX) return true;
+  if (peer.ss_family == AF_INET) {
+    const auto& address = reinterpret_cast<const sockaddr_in&>(peer);
+    return (ntohl(address.sin_addr.s_addr) >> 24U) == 127;
+  }
+  if (peer.ss_family != AF_INET6) return false;
+  const in6_addr& address = reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127);
+}
+
+// Seconds until a client may hope.
+std::int64_t retry_after(const Diagnosis& diagnosis, std::int64_t now_ms) {
+  return std::clamp<std::int64_t>((diagnosis.next_start_ms - now_ms + 999) / 1000, 1, 60);
+}
+
+std::string response(std::string_view status, std::string_view headers, const Answer& answer,
+                     bool with_body) {
+  return fmt::format(
+      "HTTP/1.1 {}\r\n{}Content-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{}",
+      status, headers, answer.content_type, answer.body.size(), with_body ? answer.body : "");
+}
+
+std::string refusal(std::string_view status) {
+  return response(status, "", {.content_type = "text/plain", .body = fmt::format("{}\n", status)}, true);
+}
+
+}  // namespace
+
+struct HttpSafeMode::Connection {
+  UniqueFd fd;
+  std::shared_ptr<const Diagnosis> diagnosis;
+  bool local = false;
+  RequestHead head{};
+  std::string out{};
+  bool answered = false;
+  std::size_t ignored = 0;  // bytes that came after the head
+  os::Watch readable{};
+  os::Watch writable{};
+  os::Watch deadline{};
+};
+
+HttpSafeMode::HttpSafeMode(os::EventLoop& loop, Limits limits) : loop_(loop), limits_(limits) {}
+HttpSafeMode::~HttpSafeMode() = default;
+
+void HttpSafeMode::begin(const std::string& service, const std::vector<int>& sockets, Diagnosis diagnosis) {
+  Standing& standing = standing_[service];
+  standing = Standing{
+      .diagnosis = std::make_shared<const Diagnosis>(std::move(diagnosis)), .shared = false, .listeners = {}};
+  for (const int socket : sockets) listen(service, socket);
+}
+
+void HttpSafeMode::share(const std::string& service) {
+  const auto standing = standing_.find(service);
+  if (standing == standing_.end()) return;
+  standing->second.shared = true;
+  // One that blocks cannot be accepted from by two without one of them being stuck: the instance has it
+  // alone.
+  std::erase_if(standing->second.listeners, [](const auto& listener) { return blocks(listener.first); });
+}
+
+void HttpSafeMode::end(const std::string& service) {
+  standing_.erase(service);
+}
+
+// Accepts when all that has come has been heard: who connects after an instance said READY=1 is the
+// instance's.
+void HttpSafeMode::listen(const std::string& service, int socket) {
+  standing_[service].listeners[socket].readable = loop_.on_readable(socket, [this, service, socket] {
+    standing_[service].listeners[socket].soon =
+        loop_.after(os::Milliseconds(0), [this, service, socket] { accept_some(service, socket); });
+  });
+}
+
+void HttpSafeMode::accept_some(const std::string& service, int socket) {
+  Standing& standing = standing_[service];
+  if (standing.shared && blocks(socket)) {
+    standing.listeners.erase(socket);  // the instance has made it block
+    return;
+  }
+  const NonBlocking for_now(socket);
+  for (int i = 0; i < kAcceptsAtOnce; ++i) {
+    const int fd = ::accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      add(fd, standing.diagnosis);
+      continue;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      Listener& listener = standing.listeners[socket];
+      listener.readable.reset();
+      listener.soon = loop_.after(kWithoutDescriptors, [this, service, socket] { listen(service, socket); });
+    }
+    return;
+  }
+}
+
+void HttpSafeMode::add(int fd, const std::shared_ptr<const Diagnosis>& diagnosis) {
+  if (connections_.size() >= limits_.connections) connections_.pop_front();
+  const auto connection = connections_.emplace(
+      connections_.end(), Connection{.fd = UniqueFd(fd), .diagnosis = diagnosis, .local = is_local(fd)});
+  connection->readable = loop_.on_readable(fd, [this, connection] { readable(connection); });
+  connection->deadline =
+      loop_.after(limits_.patience, [this, connection] { connections_.erase(connection); });
+}
+
+void HttpSafeMode::readable(std::list<Connection>::iterator connection) {
+  std::array<char, 4096> bytes{};
+  const ssize_t got = ::recv(connection->fd.get(), bytes.data(), bytes.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    connections_.erase(connection);
+    return;
+  }
+  const auto size = static_cast<std::size_t>(got);
+  if (connection->answered) {
+    // Read, so that the answer is not cut off by the reset that unread bytes cause.
+    connection->ignored += size;
+    if (connection->ignored > kMostIgnored) connections_.erase(connection);
+    return;
+  }
+  RequestHead& head = connection->head;
+  switch (head.take(std::string_view(bytes.data(), size))) {
+    case RequestHead::State::incomplete:
+      return;
+    case RequestHead::State::not_http:
+      connections_.erase(connection);
+      return;
+    case RequestHead::State::malformed:
+      return answer(connection, refusal("400 Bad Request"));
+    case RequestHead::State::too_large:
+      return answer(connection, refusal("431 Request Header Fields Too Large"));
+    case RequestHead::State::complete:
+      break;
+  }
+  const Diagnosis& diagnosis = *connection->diagnosis;
+  const bool details = diagnosis.details && connection->local && !head.is_forwarded();
+  const Answer body = head.wants_json() ? as_json(diagnosis, details) : as_page(diagnosis, details);
+  const std::string headers = fmt::format(
+      "Retry-After: {}\r\nVary: Accept\r\n"
+      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n",
+      retry_after(diagnosis, loop_.clock().unix_ms()));
+  answer(connection, response("503 Service Unavailable", headers, body, !head.is_head()));
+}
+
+void HttpSafeMode::answer(std::list<Connection>::iterator connection, std::string bytes) {
+  connection->answered = true;
+  connection->out = std::move(bytes);
+  write(connection);
+}
+
+void HttpSafeMode::write(std::list<Connection>::iterator connection) {
+  std::string& out = connection->out;
+  const ssize_t sent = ::send(connection->fd.get(), out.data(), out.size(), MSG_NOSIGNAL);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+    connections_.erase(connection);
+    return;
+  }
+  out.erase(0, static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
+  if (!out.empty()) {
+    if (!connection->writable) {
+      connection->writable =
+          loop_.on_writable(connection->fd.get(), [this, connection] { write(connection); });
+    }
+    return;
+  }
+  connection->writable.reset();
+  ::shutdown(connection->fd.get(), SHUT_WR);  // the peer closes when it has read all
+}
+
+}  // namespace sb::supervise

@@ -1,0 +1,70 @@
+// Safe mode: while no version of a service can be started, the conductor itself answers on the service's
+// sockets, with what is wrong and what helps. Everybody gets the same answer, 503, and the connection ends;
+// who does not speak HTTP is hung up on.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "os/event_loop.h"
+#include "supervise/diagnosis.h"
+
+namespace sb::supervise {
+
+// The seam.
+class SafeMode {
+ public:
+  virtual ~SafeMode() = default;
+  // Answers on these listening sockets, which stay open until end(). Again: with another diagnosis.
+  virtual void begin(const std::string& service, const std::vector<int>& sockets, Diagnosis diagnosis) = 0;
+  // An instance was started: from now on it may accept, too. Asked on until it is ready and end() is called.
+  virtual void share(const std::string& service) = 0;
+  // Accepts nothing more: what waits is the instance's. What was accepted before is still answered.
+  virtual void end(const std::string& service) = 0;
+};
+
+// On the event loop.
+class HttpSafeMode final : public SafeMode {
+ public:
+  struct Limits {
+    std::size_t connections = 256;     // one more, and the oldest is given up
+    os::Milliseconds patience{5'000};  // with each, from its first byte to its end
+  };
+  explicit HttpSafeMode(os::EventLoop& loop) : HttpSafeMode(loop, Limits{}) {}
+  HttpSafeMode(os::EventLoop& loop, Limits limits);
+  ~HttpSafeMode() override;
+  HttpSafeMode(const HttpSafeMode&) = delete;
+  HttpSafeMode& operator=(const HttpSafeMode&) = delete;
+
+  void begin(const std::string& service, const std::vector<int>& sockets, Diagnosis diagnosis) override;
+  void share(const std::string& service) override;
+  void end(const std::string& service) override;
+
+ private:
+  struct Connection;
+  struct Listener {
+    os::Watch readable;
+    os::Watch soon;  // accepts, or listens again
+  };
+  struct Standing {
+    std::shared_ptr<const Diagnosis> diagnosis;
+    bool shared = false;
+    std::map<int, Listener> listeners;
+  };
+  void listen(const std::string& service, int socket);
+  void accept_some(const std::string& service, int socket);
+  void add(int fd, const std::shared_ptr<const Diagnosis>& diagnosis);
+  void readable(std::list<Connection>::iterator connection);
+  void answer(std::list<Connection>::iterator connection, std::string bytes);
+  void write(std::list<Connection>::iterator connection);
+
+  os::EventLoop& loop_;
+  Limits limits_;
+  std::map<std::string, Standing> standing_;
+  std::list<Connection> connections_;  // oldest first
+};
+
+}  // namespace sb::supervise

@@ -1,0 +1,358 @@
+// What the conductor answers in the place of a service that cannot be started, and to whom.
+#include "supervise/safe_mode.h"
+
+#include <future>
+#include <thread>
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "supervise/probe.h"
+#include "supervise/request_head.h"
+#include "support/conversation.h"
+#include "support/files.h"
+#include "support/result_matchers.h"
+
+namespace sb::supervise {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+using State = RequestHead::State;
+
+constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+Diagnosis diagnosis() {
+  return {.service = "web",
+          .project = "shop",
+          .version = 3,
+          .trouble = "it ended: exit code 7",
+          .last_exit = "exit code 7",
+          .restarts = 5,
+          .next_start_ms = 0,
+          .output = "cannot open <config>\n",
+          .versions = {{.number = 3, .state = "candidate"}, {.number = 2, .state = "known_good"}},
+          .remedy = "selfbuild rollback v2 --project shop",
+          .details = true};
+}
+
+TEST(RequestHead, is_complete_with_its_empty_line_however_its_bytes_come) {
+  RequestHead at_once;
+  EXPECT_EQ(at_once.take(kRequest), State::complete);
+  RequestHead piecemeal;
+  for (std::size_t i = 0; i + 1 < kRequest.size(); ++i) {
+    ASSERT_EQ(piecemeal.take(kRequest.substr(i, 1)), State::incomplete) << i;
+  }
+  EXPECT_EQ(piecemeal.take("\n"), State::complete);
+  EXPECT_FALSE(piecemeal.is_head() || piecemeal.wants_json() || piecemeal.is_forwarded());
+}
+
+TEST(RequestHead, says_what_is_wanted_and_who_stands_between) {
+  const auto read = [](const std::string& headers) {
+    RequestHead head;
+    EXPECT_EQ(head.take("HEAD /x?y HTTP/1.0\r\n" + headers + "\r\n"), State::complete) << headers;
+    return head;
+  };
+  EXPECT_TRUE(read("").is_head());
+  EXPECT_TRUE(read("ACCEPT: Application/JSON\r\n").wants_json());
+  EXPECT_FALSE(read("Accept: text/html, application/json;q=0.5\r\n").wants_json());
+  EXPECT_FALSE(read("Accept: */*\r\n").wants_json());
+  for (const char* header : {"Forwarded: for=1", "X-Forwarded-For: 1", "x-real-ip: 1", "Via: 1.1 proxy"}) {
+    EXPECT_TRUE(read(std::string(header) + "\r\n").is_forwarded()) << header;
+  }
+}
+
+struct Hostile {
+  std::string bytes;
+  State state;
+};
+
+TEST(RequestHead, takes_nothing_but_HTTP_by_the_book) {
+  const std::string line = "GET / HTTP/1.1\r\n";
+  const std::vector<Hostile> cases{
+      {"SSH-2.0-OpenSSH_9.2\r\n", State::not_http},
+      {"\x16\x03\x01\x02", State::not_http},  // TLS
+      {"\r\n", State::not_http},
+      {" GET / HTTP/1.1\r\n", State::not_http},
+      {"get / HTTP/1.1\r\n", State::not_http},
+      {"GET\t/ HTTP/1.1\r\n", State::not_http},
+      {"GET /\r\n", State::not_http},
+      {"GET / HTTP/1.2\r\n", State::not_http},
+      {"GET / HTTP/2.0\r\n", State::not_http},
+      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", State::not_http},
+      {"GET / http/1.1\r\n", State::not_http},
+      {"GET  HTTP/1.1\r\n", State::not_http},
+      {"GET / HTTP/1.1\n", State::not_http},
+      {"GET /\r HTTP/1.1\r\n", State::not_http},
+      {"GET /\x01 HTTP/1.1\r\n", State::not_http},
+      {"GET /\x80 HTTP/1.1\r\n", State::not_http},
+      {std::string("GET /\0 HTTP/1.1\r\n", 17), State::not_http},
+      {"ABSURDLYLONGMETHODS / HTTP/1.1\r\n", State::not_http},
+      {"GET " + std::string(RequestHead::kMaxBytes, 'a'), State::not_http},
+      {"GET /a b HTTP/1.1\r\n", State::malformed},
+      {line + "Host: x\n\n", State::malformed},
+      {line + "Host: x\rY: z\r\n", State::malformed},
+      {line + "Host : x\r\n", State::malformed},
+      {line + ": x\r\n", State::malformed},
+      {line + "Host\r\n", State::malformed},
+      {line + " Host: x\r\n", State::malformed},
+      {line + "Host: x\r\n folded\r\n", State::malformed},
+      {line + "Host: \x01\r\n", State::malformed},
+      {line + std::string("Host: \0\r\n", 9), State::malformed},
+      {line + "H\x80st: x\r\n", State::malformed},
+      {line + "\r\n", State::malformed},                        // no Host
+      {line + "Host: x\r\nHost: y\r\n\r\n", State::malformed},  // two
+      {line + "Host: " + std::string(RequestHead::kMaxBytes, 'a'), State::too_large},
+      {line + "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
+       State::complete},  // the first is answered, and the connection ends
+      {"M-SEARCH * HTTP/1.1\r\nHost: x\r\n\r\n", State::complete},
+  };
+  for (const Hostile& one : cases) {
+    RequestHead head;
+    EXPECT_EQ(head.take(one.bytes), one.state) << one.bytes.substr(0, 200);
+  }
+}
+
+TEST(Diagnosis, shows_what_a_service_printed_as_text_and_nothing_else) {
+  Diagnosis hostile = diagnosis();
+  hostile.output = "</pre><script>alert('x')</script>\x1b[2J & \"";
+  hostile.trouble = "<img src=x onerror=alert(1)>";
+  hostile.service = "<b>";
+  const std::string page = as_page(hostile, true).body;
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("<img")));
+  EXPECT_THAT(page, Not(HasSubstr("<b>")));
+  EXPECT_THAT(page, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(page,
+              HasSubstr("&lt;/pre&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;?[2J &amp; &quot;"));
+  hostile.output = "\xff\xfe";
+  EXPECT_TRUE(parse_json(as_json(hostile, true).body).has_value()) << "bytes that are not UTF-8";
+}
+
+TEST(Diagnosis, tells_strangers_only_that_it_does_not_work) {
+  for (const Answer& answer : {as_page(diagnosis(), false), as_json(diagnosis(), false)}) {
+    EXPECT_THAT(answer.body, AllOf(Not(HasSubstr("web")), Not(HasSubstr("shop")), Not(HasSubstr("exit code")),
+                                   Not(HasSubstr("config")), Not(HasSubstr("v2"))));
+  }
+}
+
+TEST(Diagnosis, names_the_command_that_helps) {
+  EXPECT_EQ(remedy_for(diagnosis()), "selfbuild rollback v2 --project shop");
+  Diagnosis only_one = diagnosis();
+  only_one.versions = {{.number = 3, .state = "known_good"}, {.number = 2, .state = "rolled_back"}};
+  EXPECT_THAT(remedy_for(only_one), StartsWith("selfbuild update"));
+  only_one.project.clear();
+  EXPECT_EQ(remedy_for(only_one), "selfbuild status");
+}
+
+// Real sockets; the loop runs on a thread of its own.
+class SafeModeTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK(loop_, os::EventLoop::make());
+    start();
+    listen({.name = "http", .listen = "127.0.0.1:0"});
+    thread_ = std::thread([this] { loop_->run(); });
+  }
+  void TearDown() override {
+    on_loop([this] { safe_mode_.reset(); });
+    loop_->stop();
+    thread_.join();
+  }
+  void start(HttpSafeMode::Limits limits = {}) {
+    safe_mode_ = std::make_unique<HttpSafeMode>(*loop_, limits);
+  }
+  void listen(const SocketSpec& spec) {
+    Result<BoundSocket> bound = bind_socket(spec);
+    ASSERT_TRUE(bound.has_value());
+    socket_ = std::move(*bound);
+  }
+  // Returns when it was done.
+  void on_loop(const std::function<void()>& act) {
+    std::promise<void> done;
+    loop_->post([&] {
+      act();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+  void begin(const Diagnosis& what = diagnosis()) {
+    on_loop([&] { safe_mode_->begin("web", {socket_.fd.get()}, what); });
+  }
+  [[nodiscard]] std::string ask(std::string_view request) const {
+    return tests::talk(socket_.address, request);
+  }
+  void make_blocking() const {
+    ASSERT_EQ(::fcntl(socket_.fd.get(), F_SETFL, ::fcntl(socket_.fd.get(), F_GETFL) & ~O_NONBLOCK), 0);
+  }
+  // What the service does, which has the socket again.
+  void expect_service_gets(const UniqueFd& client) const {
+    make_blocking();
+    const UniqueFd accepted(::accept4(socket_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_TRUE(accepted);
+    tests::say(accepted, "hello from the service");
+    ::shutdown(accepted.get(), SHUT_WR);
+    EXPECT_EQ(tests::hear(client), "hello from the service");
+  }
+
+  std::unique_ptr<os::EventLoop> loop_;
+  std::unique_ptr<HttpSafeMode> safe_mode_;
+  BoundSocket socket_;
+  std::thread thread_;
+};
+
+TEST_F(SafeModeTest, answers_people_with_a_page) {
+  begin();
+  const std::string answer = ask(kRequest);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_THAT(answer, AllOf(HasSubstr("\r\nRetry-After: 1\r\n"), HasSubstr("\r\nConnection: close\r\n"),
+                            HasSubstr("\r\nContent-Type: text/html; charset=utf-8\r\n"),
+                            HasSubstr("\r\nCache-Control: no-store\r\n")));
+  EXPECT_THAT(answer, AllOf(HasSubstr("web v3 cannot be started"), HasSubstr("it ended: exit code 7"),
+                            HasSubstr("cannot open &lt;config&gt;"), HasSubstr("v3 candidate, v2 known_good"),
+                            HasSubstr("selfbuild rollback v2 --project shop")));
+}
+
+TEST_F(SafeModeTest, answers_programs_with_json) {
+  begin();
+  const std::string answer = ask("POST /api HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(answer, HasSubstr("\r\nContent-Type: application/json\r\n"));
+  ASSERT_OK(const Json body, parse_json(answer.substr(answer.find("\r\n\r\n") + 4)));
+  EXPECT_EQ(body["service"], "web");
+  EXPECT_EQ(body["trouble"], "it ended: exit code 7");
+  EXPECT_EQ(body["next"], "selfbuild rollback v2 --project shop");
+  EXPECT_EQ(body["versions"].size(), 2U);
+}
+
+TEST_F(SafeModeTest, answers_HEAD_without_a_body_and_in_spite_of_a_body_that_it_does_not_read) {
+  begin();
+  EXPECT_THAT(ask("HEAD / HTTP/1.0\r\n\r\n"), AllOf(StartsWith("HTTP/1.1 503 "), EndsWith("\r\n\r\n")));
+  const std::string upload =
+      "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n" + std::string(65536, 'x');
+  EXPECT_THAT(ask(upload), AllOf(StartsWith("HTTP/1.1 503 "), EndsWith("</html>\n")));
+}
+
+TEST_F(SafeModeTest, tells_the_details_to_nobody_who_comes_through_a_proxy_or_when_it_is_not_to) {
+  begin();
+  const std::string forwarded = ask("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+  EXPECT_THAT(forwarded, AllOf(StartsWith("HTTP/1.1 503 "), Not(HasSubstr("web v3"))));
+  Diagnosis brief = diagnosis();
+  brief.details = false;
+  begin(brief);
+  EXPECT_THAT(ask(kRequest), AllOf(StartsWith("HTTP/1.1 503 "), Not(HasSubstr("web v3"))));
+}
+
+TEST_F(SafeModeTest, refuses_what_is_malformed_or_too_large_and_hangs_up_on_all_else) {
+  begin();
+  EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost : x\r\n\r\n"), StartsWith("HTTP/1.1 400 Bad Request\r\n"));
+  EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(2 * RequestHead::kMaxBytes, 'a')),
+              StartsWith("HTTP/1.1 431 "));
+  EXPECT_EQ(ask("SSH-2.0-x\r\n"), "");
+  EXPECT_EQ(ask(std::string("\x16\x03\x01\0\0", 5)), "");
+}
+
+TEST_F(SafeModeTest, answers_on_unix_sockets) {
+  const os::TemporaryFolder folder = tests::temporary_folder();
+  listen({.name = "http", .listen = "unix:" + (folder.path() / "s").string()});
+  begin();
+  EXPECT_THAT(ask(kRequest), HasSubstr("web v3 cannot be started"));
+}
+
+TEST_F(SafeModeTest, leaves_to_the_service_who_comes_after_its_end) {
+  begin();
+  const UniqueFd before = tests::connect_to(socket_.address);
+  tests::say(before, kRequest);
+  EXPECT_THAT(tests::hear(before), StartsWith("HTTP/1.1 503 "));
+  on_loop([this] { safe_mode_->end("web"); });
+  const UniqueFd after = tests::connect_to(socket_.address);
+  tests::say(after, kRequest);
+  on_loop([] {});
+  expect_service_gets(after);
+}
+
+TEST_F(SafeModeTest, leaves_to_the_service_who_comes_before_its_end_has_been_heard) {
+  begin();
+  const UniqueFd news(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  os::Watch ready;
+  UniqueFd client;
+  on_loop([&] {
+    ready = loop_->on_readable(news.get(), [&] {
+      ready.reset();
+      safe_mode_->end("web");
+    });
+    // Both are there when the loop looks the next time, the connection first.
+    client = tests::connect_to(socket_.address);
+    const std::uint64_t one = 1;
+    ASSERT_EQ(::write(news.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  });
+  on_loop([] {});
+  tests::say(client, kRequest);
+  expect_service_gets(client);
+}
+
+TEST_F(SafeModeTest, finishes_a_conversation_that_began_before_its_end) {
+  begin();
+  const UniqueFd client = tests::connect_to(socket_.address);
+  tests::say(client, "GET / HT");
+  // The next one is answered, so this one has been accepted.
+  EXPECT_THAT(ask(kRequest), StartsWith("HTTP/1.1 503 "));
+  on_loop([this] { safe_mode_->end("web"); });
+  tests::say(client, "TP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(tests::hear(client), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(SafeModeTest, never_changes_whether_the_socket_of_a_service_blocks) {
+  make_blocking();
+  begin();
+  EXPECT_THAT(ask(kRequest), StartsWith("HTTP/1.1 503 "));
+  on_loop([] {});
+  EXPECT_EQ(::fcntl(socket_.fd.get(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST_F(SafeModeTest, leaves_a_socket_that_blocks_to_the_instance_that_starts) {
+  make_blocking();
+  begin();
+  on_loop([this] { safe_mode_->share("web"); });
+  const UniqueFd client = tests::connect_to(socket_.address);
+  tests::say(client, kRequest);
+  on_loop([] {});
+  expect_service_gets(client);
+}
+
+TEST_F(SafeModeTest, goes_on_beside_an_instance_that_starts_on_a_socket_that_does_not_block) {
+  begin();
+  on_loop([this] { safe_mode_->share("web"); });
+  EXPECT_THAT(ask(kRequest), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(SafeModeTest, gives_up_who_takes_too_long) {
+  on_loop([this] { start({.connections = 8, .patience = os::Milliseconds(20)}); });
+  begin();
+  EXPECT_EQ(ask(""), "");
+  EXPECT_EQ(ask("GET / HTTP/1.1\r\n"), "");
+}
+
+TEST_F(SafeModeTest, gives_up_the_oldest_when_there_are_too_many) {
+  on_loop([this] { start({.connections = 2, .patience = os::Milliseconds(600'000)}); });
+  begin();
+  const UniqueFd first = tests::connect_to(socket_.address);
+  const UniqueFd second = tests::connect_to(socket_.address);
+  const UniqueFd third = tests::connect_to(socket_.address);
+  EXPECT_EQ(tests::hear(first), "");
+  tests::say(third, kRequest);
+  EXPECT_THAT(tests::hear(third), StartsWith("HTTP/1.1 503 "));
+}
+
+}  // namespace
+}  // namespace sb::supervise
