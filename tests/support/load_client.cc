@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -101,17 +102,19 @@ struct LoadClient::State {
   std::string close_request;
   UniqueFd wake;
   std::vector<Slot> slots;
+  std::size_t next_slot = 0;  // whose turn it is
   Clock::time_point start = Clock::now();
   Clock::time_point last_good = start;
   std::uint64_t scheduled =
       0;  // requests whose time has come and that have been given to a slot or wait for one
-  std::array<std::vector<Clock::time_point>, 2>
+  std::array<std::deque<Clock::time_point>, 2>
       waiting;  // open loop: times of requests without a free slot, by keeps
 
   std::atomic<bool> stopping = false;
-  std::mutex mutex;  // guards report and ended
+  std::mutex mutex;  // guards report, latencies and ended
   std::condition_variable changed;
   LoadReport report;
+  std::vector<float> latencies;  // ms
   bool ended = false;
   std::thread thread;
 
@@ -123,10 +126,12 @@ struct LoadClient::State {
   void send(Slot& slot);
   void receive(Slot& slot);
   void good(Slot& slot, const Response& response);
+  void not_connected(Slot& slot, int code);
   void failed(Slot& slot, const std::string& why);
   [[nodiscard]] bool busy() const;
-  [[nodiscard]] int timeout() const;
+  [[nodiscard]] timespec timeout() const;
   [[nodiscard]] std::uint64_t limit() const { return spec.count == 0 ? kUnbounded : spec.count; }
+  [[nodiscard]] LoadReport summary();
   LoadReport join();
 };
 
@@ -143,7 +148,8 @@ void LoadClient::State::run() {
       const bool waits = slot.phase != Slot::Phase::idle;
       polled.push_back({waits ? slot.fd.get() : -1, static_cast<short>(writes ? POLLOUT : POLLIN), 0});
     }
-    ::poll(polled.data(), polled.size(), timeout());
+    const timespec until = timeout();
+    ::ppoll(polled.data(), polled.size(), &until, nullptr);
     const auto now = Clock::now();
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (polled[i + 1].revents != 0) advance(slots[i], polled[i + 1].revents);
@@ -163,7 +169,7 @@ bool LoadClient::State::busy() const {
          std::ranges::any_of(slots, [](const Slot& slot) { return slot.phase != Slot::Phase::idle; });
 }
 
-int LoadClient::State::timeout() const {
+timespec LoadClient::State::timeout() const {
   auto next = Clock::now() + std::chrono::seconds(1);
   if (!stopping && spec.per_second > 0 && scheduled < limit()) {
     const std::chrono::duration<double> offset(static_cast<double>(scheduled) / spec.per_second);
@@ -172,8 +178,9 @@ int LoadClient::State::timeout() const {
   for (const Slot& slot : slots) {
     if (slot.phase != Slot::Phase::idle) next = std::min(next, slot.deadline);
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
-  return static_cast<int>(std::max<decltype(left)>(left, 0));
+  const auto left = std::max<std::chrono::nanoseconds>(next - Clock::now(), std::chrono::nanoseconds(0));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+  return {.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
 }
 
 // Gives every request that is due to a free slot of its kind.
@@ -184,21 +191,28 @@ void LoadClient::State::schedule() {
     const double due = std::chrono::duration<double>(now - start).count() * spec.per_second;
     while (scheduled < limit() && static_cast<double>(scheduled) <= due) {
       const std::chrono::duration<double> offset(static_cast<double>(scheduled) / spec.per_second);
-      waiting[scheduled % 2].push_back(start + std::chrono::duration_cast<Clock::duration>(offset));
+      waiting[spec.all_kept ? 1 : scheduled % 2].push_back(
+          start + std::chrono::duration_cast<Clock::duration>(offset));
       ++scheduled;
     }
   }
-  for (Slot& slot : slots) {
+  const std::size_t first = next_slot;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::size_t at = (first + i) % slots.size();
+    Slot& slot = slots[at];
     if (slot.phase != Slot::Phase::idle) continue;
-    std::vector<Clock::time_point>& queue = waiting[slot.keeps ? 1 : 0];
-    if (spec.per_second <= 0 && scheduled < limit()) {
+    std::deque<Clock::time_point>& queue = waiting[slot.keeps ? 1 : 0];
+    Clock::time_point due = now;
+    if (spec.per_second > 0) {
+      if (queue.empty()) continue;
+      due = queue.front();
+      queue.pop_front();
+    } else {
+      if (scheduled >= limit()) return;
       ++scheduled;
-      begin(slot, now);
-    } else if (!queue.empty()) {
-      const Clock::time_point due = queue.front();
-      queue.erase(queue.begin());
-      begin(slot, due);
     }
+    next_slot = at + 1;
+    begin(slot, due);
   }
 }
 
@@ -234,7 +248,7 @@ void LoadClient::State::connect(Slot& slot) {
   slot.phase = Slot::Phase::connecting;
   const int made =
       ::connect(slot.fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size);
-  if (made != 0 && errno != EINPROGRESS) failed(slot, fmt::format("connect: {}", ::strerrordesc_np(errno)));
+  if (made != 0 && errno != EINPROGRESS) not_connected(slot, errno);
 }
 
 void LoadClient::State::advance(Slot& slot, short /*events*/) {
@@ -243,7 +257,7 @@ void LoadClient::State::advance(Slot& slot, short /*events*/) {
     socklen_t size = sizeof code;
     ::getsockopt(slot.fd.get(), SOL_SOCKET, SO_ERROR, &code, &size);
     if (code != 0) {
-      failed(slot, fmt::format("connect: {}", ::strerrordesc_np(code)));
+      not_connected(slot, code);
       return;
     }
     slot.phase = Slot::Phase::sending;
@@ -308,8 +322,17 @@ void LoadClient::State::good(Slot& slot, const Response& response) {
   if (response.closes && slot.keeps) ++report.reopened;
   report.longest_gap_ms = std::max(report.longest_gap_ms, ms(now - last_good));
   report.slowest_ms = std::max(report.slowest_ms, ms(now - slot.due));
+  latencies.push_back(static_cast<float>(ms(now - slot.due)));
   last_good = now;
   changed.notify_all();
+}
+
+void LoadClient::State::not_connected(Slot& slot, int code) {
+  if (code == ECONNREFUSED) {
+    const std::scoped_lock lock(mutex);
+    ++report.refused;
+  }
+  failed(slot, fmt::format("connect: {}", ::strerrordesc_np(code)));
 }
 
 void LoadClient::State::failed(Slot& slot, const std::string& why) {
@@ -325,10 +348,20 @@ void LoadClient::State::failed(Slot& slot, const std::string& why) {
   changed.notify_all();
 }
 
+// With the mutex held.
+LoadReport LoadClient::State::summary() {
+  if (!latencies.empty()) {
+    const auto at = static_cast<std::ptrdiff_t>(latencies.size() * 99 / 100);
+    std::ranges::nth_element(latencies, latencies.begin() + at);
+    report.p99_ms = latencies[static_cast<std::size_t>(at)];
+  }
+  return report;
+}
+
 LoadReport LoadClient::State::join() {
   if (thread.joinable()) thread.join();
   const std::scoped_lock lock(mutex);
-  return report;
+  return summary();
 }
 
 LoadClient::LoadClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -349,7 +382,7 @@ Result<std::unique_ptr<LoadClient>> LoadClient::start(LoadSpec spec) {
   state->wake = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state->wake) return fail(errno_error("cannot create an eventfd"));
   state->slots.resize(static_cast<std::size_t>(std::max(1, (spec.connections + 1) / 2)) * 2);
-  for (std::size_t i = 0; i < state->slots.size(); ++i) state->slots[i].keeps = i % 2 == 1;
+  for (std::size_t i = 0; i < state->slots.size(); ++i) state->slots[i].keeps = spec.all_kept || i % 2 == 1;
   state->spec = std::move(spec);
   State* raw = state.get();
   state->thread = std::thread([raw] { raw->run(); });
@@ -360,6 +393,14 @@ bool LoadClient::wait_until(const std::function<bool(const LoadReport&)>& condit
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [&] { return state_->ended || condition(state_->report); });
   return condition(state_->report);
+}
+
+LoadReport LoadClient::lap() {
+  const std::scoped_lock lock(state_->mutex);
+  LoadReport lap = state_->summary();
+  state_->report = {};
+  state_->latencies.clear();
+  return lap;
 }
 
 LoadReport LoadClient::stop() {
@@ -377,9 +418,11 @@ Json to_json(const LoadReport& report) {
   return {{"sent", report.sent},
           {"ok", report.ok},
           {"failed", report.failed},
+          {"refused", report.refused},
           {"reopened", report.reopened},
           {"longest_gap_ms", report.longest_gap_ms},
           {"slowest_ms", report.slowest_ms},
+          {"p99_ms", report.p99_ms},
           {"versions", report.versions},
           {"failures", report.failures}};
 }
