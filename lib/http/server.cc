@@ -195,6 +195,18 @@ Result<UniqueFd> listen_loopback(std::string_view address, int& port) {
   return fd;
 }
 
+std::string Server::loopback() const {
+  const auto door = std::ranges::find_if(listeners_, [](const auto& each) { return each->door.port != 0; });
+  if (door == listeners_.end()) return {};
+  return fmt::format("{}:{}", is_v6((*door)->fd.get()) ? "[::1]" : "127.0.0.1", (*door)->door.port);
+}
+
+bool is_v6(int socket) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  return ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_INET6;
+}
+
 int port_of(int socket) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;

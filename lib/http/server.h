@@ -93,6 +93,8 @@ class Server {
   [[nodiscard]] Status listen(UniqueFd listener, Door door);
   // path: exact, or with one "*" that stands for one segment. method "GET" also serves HEAD.
   void on(const std::string& method, const std::string& path, Handler handler);
+  // "127.0.0.1:PORT" of the first door on the loopback; empty without one.
+  [[nodiscard]] std::string loopback() const;
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
 
  private:
@@ -127,5 +129,6 @@ class Server {
 [[nodiscard]] Result<UniqueFd> listen_loopback(std::string_view address, int& port);
 // The port that a listening TCP socket has; 0 for another one.
 [[nodiscard]] int port_of(int socket);
+[[nodiscard]] bool is_v6(int socket);
 
 }  // namespace sb::http
