@@ -9,6 +9,8 @@
 //   state/services/S/log                 what the service printed
 //   state/conductor.sock  conductor.lock  keeper.lock  conductor.log
 //   state/conductor/{current,previous}   which conductor runs, when it was upgraded; see lib/keeper
+//   state/audit.db                       who changed what, and what happened last
+//   state/http.sock  http.token          where the conductor answers HTTP, and the token for changes
 //   state/gc.lock  nightly.lock  nightly.log  nightly.due
 //   cache/stages/P/slot-N/{tree,build}
 //   cache/build/                         what was ever built, by what went into it
@@ -47,6 +49,8 @@ class Home {
   [[nodiscard]] std::filesystem::path stages(std::string_view project_name) const;
   [[nodiscard]] std::filesystem::path build_cache() const { return cache_ / "build"; }
   [[nodiscard]] std::filesystem::path conductors() const { return state_ / "conductor"; }
+  [[nodiscard]] std::filesystem::path audit_database() const { return state_ / "audit.db"; }
+  [[nodiscard]] std::filesystem::path http_socket() const { return state_ / "http.sock"; }
   [[nodiscard]] std::filesystem::path conductor_socket() const { return state_ / "conductor.sock"; }
 
  private:

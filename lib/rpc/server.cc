@@ -66,6 +66,8 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
   void on_disconnect(std::function<void(ConnectionId)> handler) override {
     disconnect_handlers_.push_back(std::move(handler));
   }
+  void set_witness(Witness witness) override { witness_ = std::move(witness); }
+  void call(const std::string& method, const Json& params, Reply reply) override;
   void send(ConnectionId id, std::string line);
 
  private:
@@ -81,6 +83,7 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
   os::EventLoop& loop_;
   UniqueFd listener_;
   std::map<std::string, Method> methods_;
+  Witness witness_;
   std::vector<std::function<void(ConnectionId)>> disconnect_handlers_;
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   ConnectionId next_connection_ = 1;
@@ -92,14 +95,19 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
 // a method that forgets to answer must not leave its caller waiting for ever.
 class Answer {
  public:
-  Answer(std::weak_ptr<SocketServer> server, ConnectionId connection, std::optional<Json> id)
-      : server_(std::move(server)), connection_(connection), id_(std::move(id)) {}
+  Answer(std::weak_ptr<SocketServer> server, ConnectionId connection, std::optional<Json> id, Outcome outcome)
+      : server_(std::move(server)),
+        connection_(connection),
+        id_(std::move(id)),
+        outcome_(std::move(outcome)) {}
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
   ~Answer() { give(fail(ErrorKind::bug, "the method ended without an answer")); }
 
   void give(const Result<Json>& result) {
-    if (std::exchange(given_, true) || !id_) return;
+    if (std::exchange(given_, true)) return;
+    if (outcome_) outcome_(result);
+    if (!id_) return;
     const std::shared_ptr<SocketServer> server = server_.lock();
     if (!server) return;
     std::string line = result ? result_line(*id_, *result) : error_line(*id_, kFailed, result.error());
@@ -115,6 +123,7 @@ class Answer {
   std::weak_ptr<SocketServer> server_;
   ConnectionId connection_;
   std::optional<Json> id_;  // none: a notification
+  Outcome outcome_;
   bool given_ = false;
 };
 
@@ -198,12 +207,22 @@ void SocketServer::handle_request(ConnectionId id, const Json& request) {
     if (request_id != nullptr) refuse(id, *request_id, kMethodNotFound, unknown_method(name));
     return;
   }
+  const os::Peer& peer = connections_.at(id)->peer();
+  const Request asked{.connection = id,
+                      .peer_uid = peer.uid,
+                      .peer_pid = peer.pid,
+                      .params = params == nullptr ? kNoParams : *params};
   const auto answer = std::make_shared<Answer>(
-      weak_from_this(), id, request_id == nullptr ? std::nullopt : std::optional<Json>(*request_id));
-  const pid_t peer_pid = connections_.at(id)->peer().pid;
-  handler->second(
-      Request{.connection = id, .peer_pid = peer_pid, .params = params == nullptr ? kNoParams : *params},
-      Reply([answer](const Result<Json>& result) { answer->give(result); }));
+      weak_from_this(), id, request_id == nullptr ? std::nullopt : std::optional<Json>(*request_id),
+      witness_ ? witness_(name, asked) : nullptr);
+  handler->second(asked, Reply([answer](const Result<Json>& result) { answer->give(result); }));
+}
+
+void SocketServer::call(const std::string& method, const Json& params, Reply reply) {
+  const auto handler = methods_.find(method);
+  if (handler == methods_.end()) return reply(fail(unknown_method(method)));
+  handler->second(Request{.connection = 0, .peer_uid = ::geteuid(), .peer_pid = ::getpid(), .params = params},
+                  std::move(reply));
 }
 
 Error SocketServer::unknown_method(const std::string& name) const {
@@ -223,6 +242,10 @@ class OwnedServer final : public Server {
   void on(const std::string& method, Method handler) override { server_->on(method, std::move(handler)); }
   void on_disconnect(std::function<void(ConnectionId)> handler) override {
     server_->on_disconnect(std::move(handler));
+  }
+  void set_witness(Witness witness) override { server_->set_witness(std::move(witness)); }
+  void call(const std::string& method, const Json& params, Reply reply) override {
+    server_->call(method, params, std::move(reply));
   }
 
  private:

@@ -37,10 +37,15 @@ class Reply {
 
 struct Request {
   ConnectionId connection;
+  uid_t peer_uid;
   pid_t peer_pid;
   const Json& params;
 };
 using Method = std::function<void(const Request&, Reply)>;
+// Asked at each request, answered with who is to hear of its outcome, or nobody. When the method drops its
+// Reply, the outcome is an error of kind bug.
+using Outcome = std::function<void(const Result<Json>&)>;
+using Witness = std::function<Outcome(const std::string& method, const Request&)>;
 
 class Server {
  public:
@@ -48,6 +53,10 @@ class Server {
                                                               const std::filesystem::path& socket);
   virtual ~Server() = default;
   virtual void on(const std::string& method, Method handler) = 0;  // params: {} when the request has none
+  // One, of all methods that are known.
+  virtual void set_witness(Witness witness) = 0;
+  // The same method for who is not connected here: as connection 0, and without the witness.
+  virtual void call(const std::string& method, const Json& params, Reply reply) = 0;
   // Leases end here. Called from the loop, never from within an answer; every handler that was added is
   // called.
   virtual void on_disconnect(std::function<void(ConnectionId)> handler) = 0;

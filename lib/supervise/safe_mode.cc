@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 
 #include "base/unique_fd.h"
-#include "supervise/request_head.h"
+#include "http/message.h"
+#include "http/request_head.h"
 
 namespace sb::supervise {
 namespace {
@@ -64,16 +65,32 @@ std::int64_t retry_after(const Diagnosis& diagnosis, std::int64_t now_ms) {
   return std::clamp<std::int64_t>((diagnosis.next_start_ms - now_ms + 999) / 1000, 1, 60);
 }
 
-std::string response(std::string_view status, std::string_view headers, const Answer& answer,
-                     bool with_body) {
-  return fmt::format(
-      "HTTP/1.1 {}\r\n{}Content-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{}",
-      status, headers, answer.content_type, answer.body.size(), with_body ? answer.body : "");
+bool wants_json(const http::RequestHead& head) {
+  const std::string* accept = http::field(head.fields(), "accept");
+  if (accept == nullptr) return false;
+  const std::string accepted = http::lower_case(*accept);
+  return accepted.find("application/json") < accepted.find("text/html");  // npos is the largest
 }
 
-std::string refusal(std::string_view status) {
-  return response(status, "", {.content_type = "text/plain", .body = fmt::format("{}\n", status)}, true);
+// It came through a proxy that says so: the peer is not who asks.
+bool is_forwarded(const http::RequestHead& head) {
+  constexpr std::array<std::string_view, 4> kOfProxies{"forwarded", "via", "x-forwarded-for", "x-real-ip"};
+  return std::ranges::any_of(
+      kOfProxies, [&head](std::string_view name) { return http::field(head.fields(), name) != nullptr; });
+}
+
+std::string refusal(int status, std::string why) {
+  const http::Refusal refused{.status = status, .why = std::move(why)};
+  return http::to_bytes(http::refusal_response(refused), http::BodyKind::whole, /*keep_alive=*/false);
+}
+
+http::Response unavailable(const Diagnosis& diagnosis, const Answer& answer, std::int64_t now_ms) {
+  return {.status = 503,
+          .content_type = answer.content_type,
+          .body = answer.body,
+          .fields = {{"Retry-After", fmt::to_string(retry_after(diagnosis, now_ms))},
+                     {"Vary", "Accept"},
+                     {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}}};
 }
 
 }  // namespace
@@ -82,7 +99,7 @@ struct HttpSafeMode::Connection {
   UniqueFd fd;
   std::shared_ptr<const Diagnosis> diagnosis;
   bool local = false;
-  RequestHead head{};
+  http::RequestHead head{};
   std::string out{};
   bool answered = false;
   std::size_t ignored = 0;  // bytes that came after the head
@@ -169,28 +186,30 @@ void HttpSafeMode::readable(std::list<Connection>::iterator connection) {
     if (connection->ignored > kMostIgnored) connections_.erase(connection);
     return;
   }
-  RequestHead& head = connection->head;
+  using State = http::RequestHead::State;
+  http::RequestHead& head = connection->head;
   switch (head.take(std::string_view(bytes.data(), size))) {
-    case RequestHead::State::incomplete:
+    case State::incomplete:
       return;
-    case RequestHead::State::not_http:
+    case State::not_http:
       connections_.erase(connection);
       return;
-    case RequestHead::State::malformed:
-      return answer(connection, refusal("400 Bad Request"));
-    case RequestHead::State::too_large:
-      return answer(connection, refusal("431 Request Header Fields Too Large"));
-    case RequestHead::State::complete:
+    case State::malformed:
+      return answer(connection, refusal(400, "the request is not as RFC 9112 has it"));
+    case State::too_long:
+      return answer(connection, refusal(414, "the request line is too long"));
+    case State::too_large:
+      return answer(connection, refusal(431, "the header is too large"));
+    case State::complete:
       break;
   }
   const Diagnosis& diagnosis = *connection->diagnosis;
-  const bool details = diagnosis.details && connection->local && !head.is_forwarded();
-  const Answer body = head.wants_json() ? as_json(diagnosis, details) : as_page(diagnosis, details);
-  const std::string headers = fmt::format(
-      "Retry-After: {}\r\nVary: Accept\r\n"
-      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n",
-      retry_after(diagnosis, loop_.clock().unix_ms()));
-  answer(connection, response("503 Service Unavailable", headers, body, !head.is_head()));
+  const bool details = diagnosis.details && connection->local && !is_forwarded(head);
+  const Answer body = wants_json(head) ? as_json(diagnosis, details) : as_page(diagnosis, details);
+  const http::Response response = unavailable(diagnosis, body, loop_.clock().unix_ms());
+  const bool is_head = head.method() == "HEAD";
+  answer(connection,
+         http::to_bytes(response, is_head ? http::BodyKind::none_for_head : http::BodyKind::whole, false));
 }
 
 void HttpSafeMode::answer(std::list<Connection>::iterator connection, std::string bytes) {

@@ -200,7 +200,11 @@ Instance::Events Service::events_of(std::int64_t id) {
                                 answers_itself();
                                 note(around_.table.set_ready(id));
                               },
-                          .up = [this, id] { on_up(id); },
+                          .up =
+                              [this, id] {
+                                log("ready and healthy");
+                                on_up(id);
+                              },
                           .ill = [this, id](const std::string& cause) { on_ill(id, cause); },
                           .unready = [this, id](const std::string& cause) { on_unready(id, cause); },
                           .main_process = [this, id] { on_main_process(id); },

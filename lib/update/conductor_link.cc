@@ -31,8 +31,9 @@ constexpr milliseconds kRetryPause{20};
 constexpr int kMaxAttempts = 20;
 
 // What the conductor, and through it every service, may know of the caller's environment.
-constexpr const char* kPassed[] = {"HOME",   "USER",           "LANG",           "PATH",
-                                   "TMPDIR", "SELFBUILD_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"};
+constexpr const char* kPassed[] = {"HOME",           "USER",           "LANG",
+                                   "PATH",           "TMPDIR",         "SELFBUILD_HOME",
+                                   "SELFBUILD_HTTP", "XDG_STATE_HOME", "XDG_CACHE_HOME"};
 
 std::vector<std::string> passed_environment() {
   std::vector<std::string> environment = os::environment_of(kPassed);

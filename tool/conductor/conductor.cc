@@ -7,11 +7,14 @@
 #include <random>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "history/crash_point.h"
 #include "keeper/keeper.h"
 #include "os/process.h"
+#include "tool/conductor/http_front.h"
 #include "tool/conductor/lost_services.h"
 #include "tool/conductor/routes/routes.h"
 
@@ -21,6 +24,7 @@ namespace {
 using std::chrono::milliseconds;
 constexpr milliseconds kLockPatience{2'000};
 constexpr milliseconds kLogCheck{30'000};
+constexpr milliseconds kLastWords{2'000};  // until the records of the last moment are on disk
 
 constexpr const char* kPassed[] = {"XDG_STATE_HOME", "XDG_CACHE_HOME",  "XDG_CONFIG_HOME",
                                    "XDG_DATA_HOME",  "XDG_RUNTIME_DIR", "TMPDIR"};
@@ -59,10 +63,31 @@ Result<std::unique_ptr<Conductor>> Conductor::start(const os::Home& home, keeper
 
 // Routes and services call back into the parts above them: the server goes first, the loop last.
 Conductor::~Conductor() {
+  http_.reset();
   server_.reset();
   backup_.reset();
   activator_.reset();
   supervisor_.reset();
+}
+
+void Conductor::say(const std::string& text) {
+  log(text);
+  if (state_events_) state_events_->said(text);
+}
+
+Status Conductor::open_records() {
+  std::vector<audit::Event> before;
+  SB_TRY(recorder_, audit::Recorder::open(home_.state() / "audit.db", started_ms_, log, before));
+  audit_trail_.emplace(*recorder_, clock_);
+  events_.emplace(*loop_, std::move(before), [this](const audit::Event& event) { recorder_->record(event); });
+  state_events_.emplace(*loop_, *events_, [this]() -> Json {
+    Json state;
+    server_->call("conductor.status", Json::object(), rpc::Reply([&state](const Result<Json>& status) {
+                    state = status.value_or(Json::object());
+                  }));
+    return state;
+  });
+  return {};
 }
 
 Status Conductor::open() {
@@ -80,6 +105,8 @@ Status Conductor::open() {
   SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
   vault_.emplace(keeper_, log);
   if (mended_) SB_CHECK(find_lost_services(home_, *table_, *vault_, log));
+  SB_CHECK(open_records());
+  SB_TRY(http_, open_http(*loop_, home_, *vault_, log));
   const std::filesystem::path notify_socket = home_.state() / "notify.sock";
   SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));
   processes_.emplace(*loop_, keeper_);
@@ -95,7 +122,7 @@ Status Conductor::open() {
       .home = home_,
       .notify_socket = notify_socket.string(),
       .environment = passed_environment(home_),
-      .log = log,
+      .log = [this](const std::string& text) { say(text); },
       .random = random_numbers(),
       .versions = [this](const std::string& project) { return versions_of(project); }});
   supervisor_.emplace(*around_);
@@ -104,7 +131,7 @@ Status Conductor::open() {
                                               .files = files_,
                                               .timers = *loop_,
                                               .home = home_,
-                                              .log = log});
+                                              .log = [this](const std::string& text) { say(text); }});
   return {};
 }
 
@@ -146,12 +173,17 @@ Status Conductor::listen() {
   notifications_->start(
       *loop_, [this](pid_t sender, const supervise::Notification& notification, std::vector<UniqueFd> fds) {
         supervisor_->notify(sender, notification, std::move(fds));
+        state_events_->look_soon();
       });
   SB_TRY(server_, rpc::Server::listen(*loop_, home_.conductor_socket()));
   add_conductor_routes(*this);
   add_service_routes(*this);
   add_activation_routes(*this);
   add_task_routes(*this);
+  add_http_routes(*this);
+  server_->set_witness([this](const std::string& method, const rpc::Request& request) {
+    return audit_trail_->witness(method, request);
+  });
   cap_logs();
   // A start mends it; whoever has no keeper goes on as well as it can.
   backup_.emplace(*loop_, home_, log, [this] {
@@ -167,7 +199,10 @@ void Conductor::cap_logs() {
 
 int Conductor::run() {
   tell_service_manager("READY=1");
+  events_->publish("conductor", Json{{"pid", ::getpid()}, {"version", SELFBUILD_VERSION}});
+  state_events_->look_soon();
   loop_->run();
+  (void)recorder_->flush(kLastWords);
   return exit_code_;
 }
 

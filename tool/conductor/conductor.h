@@ -7,8 +7,10 @@
 #include <string>
 
 #include "activation/activator.h"
+#include "audit/recorder.h"
 #include "bus/task_queue.h"
 #include "history/history.h"
+#include "http/server.h"
 #include "keeper/keeper_link.h"
 #include "os/clock.h"
 #include "os/event_loop.h"
@@ -16,10 +18,13 @@
 #include "os/home.h"
 #include "rpc/server.h"
 #include "supervise/supervisor.h"
+#include "tool/conductor/audit_trail.h"
+#include "tool/conductor/event_feed.h"
 #include "tool/conductor/instance_lock.h"
 #include "tool/conductor/keeper_vault.h"
 #include "tool/conductor/kept_processes.h"
 #include "tool/conductor/notify_listener.h"
+#include "tool/conductor/state_events.h"
 #include "tool/conductor/state_repair.h"
 #include "tool/conductor/task_leases.h"
 
@@ -52,6 +57,9 @@ class Conductor {
   [[nodiscard]] supervise::Supervisor& supervisor() { return *supervisor_; }
   [[nodiscard]] activation::Activator& activator() { return *activator_; }
   [[nodiscard]] rpc::Server& server() { return *server_; }
+  [[nodiscard]] http::Server& http() { return *http_; }
+  [[nodiscard]] EventFeed& events() { return *events_; }
+  [[nodiscard]] const AuditTrail& audit_trail() const { return *audit_trail_; }
   [[nodiscard]] const keeper::KeeperLink& keeper() const { return keeper_; }
   [[nodiscard]] std::int64_t started_ms() const { return started_ms_; }
   static void log(const std::string& text);  // one line on standard error
@@ -59,6 +67,8 @@ class Conductor {
  private:
   Conductor(const os::Home& home, keeper::KeeperLink& keeper) : home_(home), keeper_(keeper) {}
   Status open();
+  Status open_records();
+  void say(const std::string& text);  // log(), and an event
   Status take_up();
   void restart_readers_of_the_damaged_database();
   Status listen();
@@ -88,6 +98,11 @@ class Conductor {
   std::optional<activation::Activator> activator_;
   std::optional<DatabaseBackup> backup_;
   std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<audit::Recorder> recorder_;
+  std::optional<AuditTrail> audit_trail_;
+  std::optional<EventFeed> events_;
+  std::optional<StateEvents> state_events_;
+  std::unique_ptr<http::Server> http_;
   os::Watch terminate_;
   os::Watch interrupt_;
   os::Watch log_timer_;

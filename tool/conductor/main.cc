@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "http/server.h"
 #include "keeper/keeper.h"
 #include "keeper/keeper_link.h"
 #include "keeper/kept_programs.h"
@@ -19,6 +20,7 @@
 #include "os/home.h"
 #include "os/process.h"
 #include "tool/conductor/conductor.h"
+#include "tool/conductor/http_front.h"
 #include "tool/conductor/instance_lock.h"
 #include "tool/conductor/state_check.h"
 
@@ -32,6 +34,8 @@ constexpr std::chrono::milliseconds kLockPatience{100};  // whoever only asks fo
 constexpr std::string_view kHelp = R"(conductor keeps services up and puts new versions of them into service.
 
   conductor run        in the foreground, for a service manager or a terminal
+    --http ADDRESS     also answer HTTP there: 127.0.0.1:PORT or [::1]:PORT, nowhere else; /status,
+                       /metrics (Prometheus) and /events are for all on this host, changes need the token
   conductor check-state   reads a copy of the state folder's database, and says in JSON which schema this
                           program needs; for `selfbuild conductor upgrade`
   conductor --version
@@ -43,6 +47,7 @@ What it changes on disk: $SELFBUILD_HOME/state (default: $XDG_STATE_HOME/selfbui
 
 Environment:
   SELFBUILD_HOME   where everything is kept
+  SELFBUILD_HTTP   what --http says; $SELFBUILD_HOME/state/http.sock answers in any case
 
 Exit codes: 0 stopped · 2 usage · 4 another conductor has this home, or the host lacks something · 70 bug
 )";
@@ -56,6 +61,11 @@ int report(const sb::Error& error) {
 // Becomes the keeper, which starts this program with `serve`.
 sb::Result<int> run() {
   SB_TRY(const sb::os::Home home, sb::os::Home::from_environment());
+  if (const std::string http = sb::os::environment_variable(sb::tool::kHttpVariable); !http.empty()) {
+    // Here as well, for an answer before anything is started.
+    int port = 0;
+    SB_TRY([[maybe_unused]] const sb::UniqueFd free, sb::http::listen_loopback(http, port));
+  }
   {
     // Asked here as well, for an answer before anything is started; the conductor itself holds the lock.
     SB_TRY([[maybe_unused]] const sb::tool::InstanceLock free,
@@ -107,7 +117,10 @@ sb::Result<int> check_state() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string_view command = argc == 2 ? argv[1] : "";
+  const bool with_http =
+      argc == 4 && std::string_view(argv[1]) == "run" && std::string_view(argv[2]) == "--http";
+  if (with_http) ::setenv(sb::tool::kHttpVariable, argv[3], 1);
+  const std::string_view command = argc == 2 || with_http ? argv[1] : "";
   if (command == "--help" || command == "-h" || command == "help") {
     fmt::print("{}", kHelp);
     return 0;

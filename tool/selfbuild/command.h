@@ -47,7 +47,7 @@ class Program {
 
   using Action = std::function<Result<int>()>;
   // group: "Update" (init build test update promote rollback nightly), "Look" (status history show log
-  // explain), "Keep" (gc cache doctor conductor worker), "Help" (help completions).
+  // logs explain audit), "Keep" (gc cache doctor conductor worker), "Help" (help completions).
   CLI::App& add(const std::string& name, const std::string& group, Manual manual, Action action);
   // Adds --json to a reading command, bound to json().
   void add_json_option(CLI::App& command);
@@ -103,6 +103,8 @@ void add_status(Program& program);
 void add_history(Program& program);
 void add_show(Program& program);
 void add_log(Program& program);
+void add_logs(Program& program);
+void add_audit(Program& program);
 void add_explain(Program& program);
 void add_gc(Program& program);
 void add_cache(Program& program);

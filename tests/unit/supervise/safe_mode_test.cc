@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "http/request_head.h"
 #include "supervise/probe.h"
-#include "supervise/request_head.h"
 #include "support/conversation.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
@@ -27,8 +27,6 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-using State = RequestHead::State;
 
 constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -44,83 +42,6 @@ Diagnosis diagnosis() {
           .versions = {{.number = 3, .state = "candidate"}, {.number = 2, .state = "known_good"}},
           .remedy = "selfbuild rollback v2 --project shop",
           .details = true};
-}
-
-TEST(RequestHead, is_complete_with_its_empty_line_however_its_bytes_come) {
-  RequestHead at_once;
-  EXPECT_EQ(at_once.take(kRequest), State::complete);
-  RequestHead piecemeal;
-  for (std::size_t i = 0; i + 1 < kRequest.size(); ++i) {
-    ASSERT_EQ(piecemeal.take(kRequest.substr(i, 1)), State::incomplete) << i;
-  }
-  EXPECT_EQ(piecemeal.take("\n"), State::complete);
-  EXPECT_FALSE(piecemeal.is_head() || piecemeal.wants_json() || piecemeal.is_forwarded());
-}
-
-TEST(RequestHead, says_what_is_wanted_and_who_stands_between) {
-  const auto read = [](const std::string& headers) {
-    RequestHead head;
-    EXPECT_EQ(head.take("HEAD /x?y HTTP/1.0\r\n" + headers + "\r\n"), State::complete) << headers;
-    return head;
-  };
-  EXPECT_TRUE(read("").is_head());
-  EXPECT_TRUE(read("ACCEPT: Application/JSON\r\n").wants_json());
-  EXPECT_FALSE(read("Accept: text/html, application/json;q=0.5\r\n").wants_json());
-  EXPECT_FALSE(read("Accept: */*\r\n").wants_json());
-  for (const char* header : {"Forwarded: for=1", "X-Forwarded-For: 1", "x-real-ip: 1", "Via: 1.1 proxy"}) {
-    EXPECT_TRUE(read(std::string(header) + "\r\n").is_forwarded()) << header;
-  }
-}
-
-struct Hostile {
-  std::string bytes;
-  State state;
-};
-
-TEST(RequestHead, takes_nothing_but_HTTP_by_the_book) {
-  const std::string line = "GET / HTTP/1.1\r\n";
-  const std::vector<Hostile> cases{
-      {"SSH-2.0-OpenSSH_9.2\r\n", State::not_http},
-      {"\x16\x03\x01\x02", State::not_http},  // TLS
-      {"\r\n", State::not_http},
-      {" GET / HTTP/1.1\r\n", State::not_http},
-      {"get / HTTP/1.1\r\n", State::not_http},
-      {"GET\t/ HTTP/1.1\r\n", State::not_http},
-      {"GET /\r\n", State::not_http},
-      {"GET / HTTP/1.2\r\n", State::not_http},
-      {"GET / HTTP/2.0\r\n", State::not_http},
-      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", State::not_http},
-      {"GET / http/1.1\r\n", State::not_http},
-      {"GET  HTTP/1.1\r\n", State::not_http},
-      {"GET / HTTP/1.1\n", State::not_http},
-      {"GET /\r HTTP/1.1\r\n", State::not_http},
-      {"GET /\x01 HTTP/1.1\r\n", State::not_http},
-      {"GET /\x80 HTTP/1.1\r\n", State::not_http},
-      {std::string("GET /\0 HTTP/1.1\r\n", 17), State::not_http},
-      {"ABSURDLYLONGMETHODS / HTTP/1.1\r\n", State::not_http},
-      {"GET " + std::string(RequestHead::kMaxBytes, 'a'), State::not_http},
-      {"GET /a b HTTP/1.1\r\n", State::malformed},
-      {line + "Host: x\n\n", State::malformed},
-      {line + "Host: x\rY: z\r\n", State::malformed},
-      {line + "Host : x\r\n", State::malformed},
-      {line + ": x\r\n", State::malformed},
-      {line + "Host\r\n", State::malformed},
-      {line + " Host: x\r\n", State::malformed},
-      {line + "Host: x\r\n folded\r\n", State::malformed},
-      {line + "Host: \x01\r\n", State::malformed},
-      {line + std::string("Host: \0\r\n", 9), State::malformed},
-      {line + "H\x80st: x\r\n", State::malformed},
-      {line + "\r\n", State::malformed},                        // no Host
-      {line + "Host: x\r\nHost: y\r\n\r\n", State::malformed},  // two
-      {line + "Host: " + std::string(RequestHead::kMaxBytes, 'a'), State::too_large},
-      {line + "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
-       State::complete},  // the first is answered, and the connection ends
-      {"M-SEARCH * HTTP/1.1\r\nHost: x\r\n\r\n", State::complete},
-  };
-  for (const Hostile& one : cases) {
-    RequestHead head;
-    EXPECT_EQ(head.take(one.bytes), one.state) << one.bytes.substr(0, 200);
-  }
 }
 
 TEST(Diagnosis, shows_what_a_service_printed_as_text_and_nothing_else) {
@@ -256,7 +177,7 @@ TEST_F(SafeModeTest, tells_the_details_to_nobody_who_comes_through_a_proxy_or_wh
 TEST_F(SafeModeTest, refuses_what_is_malformed_or_too_large_and_hangs_up_on_all_else) {
   begin();
   EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost : x\r\n\r\n"), StartsWith("HTTP/1.1 400 Bad Request\r\n"));
-  EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(2 * RequestHead::kMaxBytes, 'a')),
+  EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(2 * http::RequestHead::kMaxBytes, 'a')),
               StartsWith("HTTP/1.1 431 "));
   EXPECT_EQ(ask("SSH-2.0-x\r\n"), "");
   EXPECT_EQ(ask(std::string("\x16\x03\x01\0\0", 5)), "");

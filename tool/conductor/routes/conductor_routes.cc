@@ -43,6 +43,7 @@ Result<Json> status(Conductor& conductor) {
               {"started_ms", conductor.started_ms()},
               {"home", conductor.home().state().parent_path().string()},
               {"keeper", conductor.keeper().connected()},
+              {"http", conductor.http().loopback()},
               {"program", program_to_json(conductor)},
               {"services", std::move(services)},
               {"activation", activation_to_json(conductor.activator().running())},

@@ -1,7 +1,4 @@
 // selfbuild status: what is running now, and what is being done about it.
-#include <csignal>
-#include <ctime>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/ioctl.h>
@@ -9,36 +6,13 @@
 
 #include "base/text.h"
 #include "tool/selfbuild/command.h"
+#include "tool/selfbuild/held_signals.h"
 #include "tool/selfbuild/overview.h"
 
 namespace sb::tool {
 namespace {
 
 constexpr std::string_view kStart = "selfbuild conductor start";
-
-// Holds SIGINT and SIGTERM back, so that a wait ends on them and the screen is left in order.
-class HeldSignals {
- public:
-  HeldSignals() {
-    ::sigemptyset(&signals_);
-    ::sigaddset(&signals_, SIGINT);
-    ::sigaddset(&signals_, SIGTERM);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-  }
-  HeldSignals(const HeldSignals&) = delete;
-  HeldSignals& operator=(const HeldSignals&) = delete;
-  ~HeldSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-  // True when one came within a second.
-  [[nodiscard]] bool came() const {
-    const timespec second{.tv_sec = 1, .tv_nsec = 0};
-    return ::sigtimedwait(&signals_, nullptr, &second) > 0;
-  }
-
- private:
-  sigset_t signals_{};
-  sigset_t before_{};
-};
 
 int terminal_rows() {
   winsize size{};

@@ -1,0 +1,107 @@
+#include "audit/recorder.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace sb::audit {
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenTries{1'000};
+constexpr std::size_t kMostEvents = 4'000;  // that wait for the disk; those of which it keeps no more anyway
+constexpr std::size_t kMostEntries = 100'000;
+
+Result<sqlite::Database> open_and_read(const std::filesystem::path& path, std::vector<Event>& seen) {
+  SB_TRY(sqlite::Database database, open_audit_database(path));
+  SB_TRY(seen, EventLog(database).all());
+  return database;
+}
+
+void put_aside(const std::filesystem::path& path, std::int64_t now_ms) {
+  std::error_code ignored;
+  const std::string aside = fmt::format("{}.damaged-{}", path.string(), now_ms);
+  std::filesystem::rename(path, aside, ignored);
+  std::filesystem::rename(path.string() + "-wal", aside + "-wal", ignored);
+  std::filesystem::remove(path.string() + "-shm", ignored);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Recorder>> Recorder::open(const std::filesystem::path& path, std::int64_t now_ms,
+                                                 Log log, std::vector<Event>& seen) {
+  Result<sqlite::Database> database = open_and_read(path, seen);
+  if (!database && database.error().kind == ErrorKind::corrupt) {
+    log(fmt::format("{} is damaged and was put aside: {}", path.string(), one_line(database.error())));
+    put_aside(path, now_ms);
+    seen.clear();
+    database = open_and_read(path, seen);
+  }
+  if (!database) return fail(std::move(database).error().doing("opening the audit log"));
+  std::unique_ptr<Recorder> recorder(new Recorder(*std::move(database), std::move(log)));
+  recorder->start();
+  return recorder;
+}
+
+void Recorder::start() {
+  thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
+}
+
+Recorder::~Recorder() = default;
+
+void Recorder::record(Entry entry) {
+  const std::scoped_lock lock(mutex_);
+  if (waiting_.entries.size() >= kMostEntries)
+    return;  // the disk has refused them for very long; it was said
+  waiting_.entries.push_back(std::move(entry));
+  changed_.notify_all();
+}
+
+void Recorder::record(Event event) {
+  const std::scoped_lock lock(mutex_);
+  if (waiting_.events.size() >= kMostEvents) waiting_.events.erase(waiting_.events.begin());
+  waiting_.events.push_back(std::move(event));
+  changed_.notify_all();
+}
+
+bool Recorder::flush(os::Milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, patience, [this] { return waiting_.empty() && !writing_; });
+}
+
+Status Recorder::write(const Batch& batch) {
+  return database_.transaction([&]() -> Status {
+    SB_CHECK(AuditLog(database_).append(batch.entries));
+    return EventLog(database_).append(batch.events);
+  });
+}
+
+void Recorder::work(const std::stop_token& stop) {
+  std::string trouble;  // said already
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, stop, [this] { return !waiting_.empty(); });
+    if (waiting_.empty()) return;
+    Batch batch = std::exchange(waiting_, {});
+    writing_ = true;
+    lock.unlock();
+    const Status written = write(batch);
+    if (!written && trouble != written.error().what)
+      log_("the audit log is not written: " + one_line(written.error()));
+    trouble = written ? "" : written.error().what;
+    lock.lock();
+    writing_ = false;
+    if (!written) {
+      // In front of what has come meanwhile.
+      std::ranges::move(waiting_.entries, std::back_inserter(batch.entries));
+      std::ranges::move(waiting_.events, std::back_inserter(batch.events));
+      waiting_ = std::move(batch);
+      if (stop.stop_requested()) return;
+      changed_.wait_for(lock, stop, kBetweenTries, [] { return false; });
+    }
+    changed_.notify_all();
+  }
+}
+
+}  // namespace sb::audit
