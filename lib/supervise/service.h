@@ -96,7 +96,13 @@ class Service {
   [[nodiscard]] bool can_steer() const;
   // So many percent of new connections, by chance, go to the incoming instance.
   [[nodiscard]] Status steer_to_incoming(int percent);
+  // The incoming instance has sockets of its own, which users reach only by steering.
+  [[nodiscard]] bool incoming_is_apart() const;
+  [[nodiscard]] bool incoming_is_starting() const {
+    return incoming_ && incoming_->phase() == Instance::Phase::starting;
+  }
   [[nodiscard]] bool rests(const Deployment& deployment) const;  // and is as well as it was
+  [[nodiscard]] bool has_resting() const { return resting_ != nullptr; }
   // The live instance was a mistake: the one that rests is live again, by one system call a socket. The other
   // drains.
   void take_back();

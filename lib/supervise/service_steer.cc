@@ -33,8 +33,12 @@ void Service::steer(Side side, int percent_to_other) {
   note(sockets_.steer(side, percent_to_other));
 }
 
+bool Service::incoming_is_apart() const {
+  return incoming_ && incoming_->side() != side_ && sockets_.can_steer(incoming_->deployment().spec);
+}
+
 Status Service::steer_to_incoming(int percent) {
-  if (!incoming_ || incoming_->side() == side_ || !sockets_.can_steer(incoming_->deployment().spec)) {
+  if (!incoming_is_apart()) {
     return fail(ErrorKind::conflict, fmt::format("service {} has nothing to steer to", name()));
   }
   exposed_ = true;
@@ -47,7 +51,10 @@ void Service::take_users_from_incoming() {
 }
 
 bool Service::rests(const Deployment& deployment) const {
-  return resting_ && resting_->phase() == Instance::Phase::up &&
+  if (!resting_) return false;
+  // One that was adopted is asked again first, but it was well.
+  const bool adopted = resting_->phase() == Instance::Phase::starting && resting_->was_ready();
+  return (adopted || resting_->phase() == Instance::Phase::up) &&
          resting_->deployment().version == deployment.version &&
          resting_->deployment().directory == deployment.directory;
 }

@@ -92,7 +92,9 @@ void Service::commit(std::function<void()> drained, Old what_of_old) {
   exposed_ = false;
   steer(live_->side());  // before the record: a conductor that finds the old one live steers back to it
   another_is_live();
-  const bool rests = old && what_of_old == Old::rests;
+  // One that shares its sockets would go on accepting.
+  const bool rests =
+      old && what_of_old == Old::rests && !resting_ && can_steer() && old->side() != live_->side();
   record_hand_over(old ? old->id() : 0, rests ? Role::resting : Role::draining);
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
   settle({});

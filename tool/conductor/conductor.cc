@@ -84,6 +84,7 @@ Status Conductor::open() {
   SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));
   processes_.emplace(*loop_, keeper_);
   probe_.emplace(*loop_);
+  version_checks_.emplace(*loop_);
   safe_mode_.emplace(*loop_);
   around_.emplace(supervise::Surroundings{
       .timers = *loop_,
@@ -99,12 +100,15 @@ Status Conductor::open() {
       .random = random_numbers(),
       .versions = [this](const std::string& project) { return versions_of(project); }});
   supervisor_.emplace(*around_);
-  activator_.emplace(activation::Surroundings{.history = *history_,
-                                              .supervisor = *supervisor_,
-                                              .files = files_,
-                                              .timers = *loop_,
-                                              .home = home_,
-                                              .log = log});
+  activator_.emplace(activation::Surroundings{
+      .history = *history_,
+      .supervisor = *supervisor_,
+      .files = files_,
+      .timers = *loop_,
+      .probe = *probe_,
+      .home = home_,
+      .log = log,
+      .check_version = [this](const auto&... what) { version_checks_->begin(what...); }});
   return {};
 }
 
@@ -151,6 +155,7 @@ Status Conductor::listen() {
   add_conductor_routes(*this);
   add_service_routes(*this);
   add_activation_routes(*this);
+  add_promotion_routes(*this);
   add_task_routes(*this);
   cap_logs();
   // A start mends it; whoever has no keeper goes on as well as it can.
