@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::size_t kCommands = 19;
+constexpr std::size_t kCommands = 25;
 
 class Help : public testing::Test {
  protected:
