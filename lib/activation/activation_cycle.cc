@@ -22,12 +22,21 @@ Status ActivationCycle::begin() {
                   {.status = BuildStatus::swapping,
                    .version = plan_.to.version,
                    .from_version = plan_.from > 0 ? std::optional(plan_.from) : std::nullopt}));
-  later([this] { nothing_to_do() ? keep() : start_new(0); });
+  later([this] {
+    if (nothing_to_do()) return keep();
+    meter_.start(plan_.to.services);
+    check_files();
+  });
   return {};
 }
 
-void ActivationCycle::resume(const Step& step, history::Step last) {
+void ActivationCycle::resume(const Step& step, const JournalState& journal) {
+  const history::Step last = *journal.last;
   step_ = last;
+  paused_ = journal.paused;
+  aborted_ = journal.aborted;
+  baked_ = last == history::Step::committed || last == history::Step::verifying;
+  meter_.receipt().interrupted = true;
   around_.log(fmt::format("cycle {}: interrupted swap of {} to {}: {}", history::cycle_name(plan_.to.cycle),
                           plan_.to.project, version_name(), to_string(step.kind)));
   switch (step.kind) {
@@ -40,11 +49,21 @@ void ActivationCycle::resume(const Step& step, history::Step last) {
         supervise::Service* service = around_.supervisor.find(spec.name);
         if (service != nullptr && spec.swap == supervise::SwapMode::drain_first) service->hold();
       }
-      return drop_all_incoming([this] { start_new(0); });
+      return drop_all_incoming([this] {
+        meter_.start(plan_.to.services);
+        check_files();
+      });
     case Step::Kind::give_up:
       return give_up(make_error(ErrorKind::interrupted, step.cause));
+    case Step::Kind::canary:
+      meter_.start(plan_.to.services);
+      return later([this, at = static_cast<std::size_t>(journal.canary_step)] { canary(at); });
+    case Step::Kind::bake:
+      bake_until_ms_ = step.until_ms;
+      return drain_old();
     case Step::Kind::verify:
-      if (last == history::Step::swapping || last == history::Step::started) {
+      if (last == history::Step::swapping || last == history::Step::started ||
+          last == history::Step::canary) {
         note(record(history::Step::pointed,
                     {{"version", plan_.to.version}, {"text", "the pointer had moved"}}));
       }
@@ -60,18 +79,20 @@ void ActivationCycle::resume(const Step& step, history::Step last) {
 }
 
 void ActivationCycle::start_new(std::size_t index) {
-  if (index == plan_.to.services.size()) return point();
+  if (going_back_) return;
+  if (index == plan_.to.services.size()) return prove(0);
   const supervise::Deployment next = plan_.deployments()[index];
   const Result<supervise::Service*> service = around_.supervisor.ensure(next, /*wanted=*/false);
   if (!service) return give_up(service.error());
   (*service)->bring_up(next, [this, index, name = next.spec.name](const Status& up) {
     if (up) return start_new(index + 1);
+    if (going_back_) return;
     sick_service_ = name;
     give_up(Error(up.error()).doing(fmt::format("waiting for service {} to become ready and healthy", name)));
   });
 }
 
-void ActivationCycle::point() {
+void ActivationCycle::started() {
   Json running = Json::array();
   for (const supervise::ServiceSpec& spec : plan_.to.services) {
     // The first one may have died while the last one started.
@@ -82,18 +103,29 @@ void ActivationCycle::point() {
     }
     running.push_back(spec.name);
   }
-  if (const Status started = record(history::Step::started, {{"services", std::move(running)}}); !started) {
-    return give_up(started.error());
+  const Json detail{{"services", std::move(running)},
+                    {"digest", meter_.receipt().digest},
+                    {"proofs", meter_.receipt().proofs}};
+  if (const Status recorded = record(history::Step::started, detail); !recorded) {
+    return give_up(recorded.error());
   }
+  go_on_when_resumed([this] { canary(0); });
+}
+
+void ActivationCycle::point() {
   Status pointed = os::make_folders(around_.home.project(plan_.to.project));
   if (pointed)
     pointed = around_.files.point_durably(around_.home.pointer(plan_.to.project), plan_.pointer_after());
   if (!pointed) return give_up(Error(pointed.error()).doing("moving the pointer to " + version_name()));
   note(record(history::Step::pointed, {{"version", plan_.to.version}}));
+  meter_.something_moves();
   drain_old();
 }
 
 void ActivationCycle::drain_old() {
+  using Old = supervise::Service::Old;
+  pointed_ = true;
+  const bool bakes = plan_.to.rollout.bake.count() > 0 && plan_.from != 0;
   // One more than there are answers to come, so that none of them is the last before all were asked for.
   auto open = std::make_shared<std::size_t>(1);
   // The old one may drain for longer than this swap lives, when the new one is taken back meanwhile.
@@ -110,7 +142,7 @@ void ActivationCycle::drain_old() {
       continue;
     }
     if (service->incoming_is(next)) {
-      service->commit(one_less);
+      service->commit(one_less, bakes ? Old::rests : Old::drains);
     } else {
       one_less();  // resumed after the commit
     }
@@ -140,6 +172,8 @@ void ActivationCycle::start_paused(supervise::Service& service, std::function<vo
 
 void ActivationCycle::verify() {
   if (going_back_) return;
+  meter_.receipt().mode = steering_mode();
+  if (!baked_ && old_rests()) return bake();
   if (plan_.to.services.empty()) return keep();  // nothing runs that could turn ill
   const std::int64_t until = deadline_ms_ != 0 ? deadline_ms_ : now_ms() + plan_.probation().count();
   note(record(history::Step::verifying,
@@ -155,7 +189,7 @@ void ActivationCycle::watch_until(std::int64_t deadline_ms) {
     for (const supervise::ServiceSpec& spec : plan_.to.services) {
       if (!around_.supervisor.find(spec.name)->live_is_up()) return watch_until(now_ms() + 20);
     }
-    keep();
+    go_on_when_resumed([this] { keep(); });
   });
 }
 
@@ -167,13 +201,15 @@ void ActivationCycle::keep() {
   for (const supervise::ServiceSpec& spec : plan_.to.services) {
     supervise::Service* service = around_.supervisor.find(spec.name);
     service->unwatch();
+    service->release([] {});
     service->close_unused_sockets();
+    if (service->pin().kind == supervise::Pin::Kind::frozen) service->set_pin({});
   }
   for (const SwapPlan::Before& old : plan_.before) {
     if (!plan_.continues(old.deployment.spec.name)) around_.supervisor.remove(old.deployment.spec.name);
   }
   end({.step = history::Step::kept,
-       .detail = {{"version", plan_.to.version}, {"health", health}},
+       .detail = {{"version", plan_.to.version}, {"health", health}, {"receipt", to_json(meter_.receipt())}},
        .change = {.status = BuildStatus::completed, .health_check_result = health, .completed = true},
        .state = VersionState::known_good,
        .outcome = Outcome{.outcome = "kept", .cause = {}}});
@@ -260,6 +296,17 @@ bool ActivationCycle::nothing_to_do() const {
     }
   }
   return true;
+}
+
+std::string ActivationCycle::steering_mode() const {
+  std::string mode = "no sockets";
+  for (const supervise::ServiceSpec& spec : plan_.to.services) {
+    const supervise::Service* service = around_.supervisor.find(spec.name);
+    if (service == nullptr || spec.sockets.empty()) continue;
+    if (!service->can_steer()) return "shared socket";
+    mode = "steered";
+  }
+  return mode;
 }
 
 std::string ActivationCycle::health_summary() const {

@@ -27,6 +27,9 @@ Status set_pointer(os::FileSystem& files, const fs::path& pointer, const std::st
 
 void ActivationCycle::give_up(const Error& error) {
   if (std::exchange(going_back_, true)) return;
+  timer_.reset();
+  canary_watch_.reset();
+  asking_.clear();
   cause_ = one_line(error);
   // A failed move may have moved it all the same (the rename went well, the fsync did not).
   const fs::path pointer = around_.home.pointer(plan_.to.project);
@@ -56,6 +59,7 @@ void ActivationCycle::put_old_back(std::size_t index, std::string trouble, const
   Json detail =
       verdict(fmt::format("{} did not go into service: {}", version_name(), error.what), sick_service_);
   detail["while_doing"] = error.while_doing;
+  detail["receipt"] = to_json(meter_.receipt());
   detail["expected"] = error.expected;
   detail["found"] = error.found;
   if (!trouble.empty()) detail["trouble"] = "the old version did not come up again: " + trouble;
@@ -75,8 +79,11 @@ void ActivationCycle::roll_back(const std::string& service, const std::string& c
   cause_ = service.empty() ? cause : fmt::format("service {}: {}", service, cause);
   sick_service_ = service;
   timer_.reset();
+  meter_.something_moves();
+  if (const std::string why = why_not_back(); !why.empty()) return stay_here(why);
   hold_sick();
-  note(record(history::Step::rolling_back, {{"cause", cause_}, {"service", service}, {"to", plan_.from}}));
+  note(record(history::Step::rolling_back,
+              {{"cause", cause_}, {"service", service}, {"to", plan_.from}, {"aborted", aborted_}}));
   later([this] { start_old(0); });
 }
 
@@ -99,6 +106,7 @@ void ActivationCycle::start_old(std::size_t index) {
     return start_old(index + 1);
   }
   supervise::Service* service = *found;
+  if (service->rests(old.deployment)) service->take_back();
   // Stopped, or back already. An adopted one has yet to show that it is well; if it does not, it is restarted
   // like any other.
   if (!old.wanted || service->live_is(old.deployment)) return start_old(index + 1);
@@ -117,6 +125,8 @@ void ActivationCycle::point_back() {
   const auto one_less = [this, open] {
     if (--*open > 0) return;
     Json detail = verdict(fmt::format("{} was taken back: {}", version_name(), cause_), sick_service_);
+    detail["receipt"] = to_json(meter_.receipt());
+    if (!aborted_) freeze(fmt::format("{} was taken back: {}", version_name(), cause_));
     if (!old_trouble_.empty())
       detail["trouble"] = "the old version does not run well either: " + old_trouble_;
     const std::string whole =
@@ -127,7 +137,7 @@ void ActivationCycle::point_back() {
                     .health_check_result = cause_,
                     .rollback_reason = whole,
                     .completed = true},
-         .state = history::VersionState::rolled_back,
+         .state = aborted_ ? std::nullopt : std::optional(history::VersionState::rolled_back),
          .outcome = {.outcome = "rolled_back", .cause = whole}});
   };
   for (const SwapPlan::Before& old : plan_.before) {
@@ -140,6 +150,7 @@ void ActivationCycle::point_back() {
     } else {
       service->settle_on(old.deployment, old.wanted);
     }
+    service->release([] {});
     service->close_unused_sockets();
   }
   for (const supervise::ServiceSpec& spec : plan_.to.services) {
@@ -152,6 +163,48 @@ void ActivationCycle::point_back() {
     });
   }
   one_less();
+}
+
+// A version that history calls bad is none to go back to by itself: the two would take turns.
+std::string ActivationCycle::why_not_back() {
+  if (aborted_ || plan_.from == 0) return {};
+  const Result<history::Version> from = around_.history.version(plan_.to.project, plan_.from);
+  if (!from || from->state == history::VersionState::known_good) return {};
+  return fmt::format("{} is no version to go back to: it is {}{}", history::version_name(plan_.from),
+                     history::to_string(from->state),
+                     from->state_reason.empty() ? "" : fmt::format(" ({})", from->state_reason));
+}
+
+// The new version stays, restarted with back-off, until a person decides.
+void ActivationCycle::stay_here(const std::string& why) {
+  for (const supervise::Deployment& next : plan_.deployments()) {
+    supervise::Service* service = around_.supervisor.find(next.spec.name);
+    if (service != nullptr) service->settle_on(next, /*wanted=*/true);
+  }
+  freeze(fmt::format("{}; {}", cause_, why));
+  Json detail = verdict(fmt::format("{} turned ill, and stays: {}", version_name(), cause_), sick_service_);
+  detail["live"] = plan_.to.version;
+  detail["trouble"] = why;
+  detail["receipt"] = to_json(meter_.receipt());
+  end({.step = history::Step::failed,
+       .detail = std::move(detail),
+       .change = {.status = history::BuildStatus::failed,
+                  .health_check_result = cause_,
+                  .failure = fmt::format("{}; {}", cause_, why),
+                  .completed = true},
+       .state = history::VersionState::rejected,
+       .outcome = {.outcome = "failed", .cause = fmt::format("{}; {}", cause_, why)}});
+}
+
+// At most one way back by itself; after that only a person moves these services.
+void ActivationCycle::freeze(const std::string& reason) {
+  const auto one = [&](const std::string& name) {
+    supervise::Service* service = around_.supervisor.find(name);
+    if (service == nullptr || service->pin().kind == supervise::Pin::Kind::pinned) return;
+    service->set_pin({.kind = supervise::Pin::Kind::frozen, .reason = reason});
+  };
+  for (const SwapPlan::Before& old : plan_.before) one(old.deployment.spec.name);
+  for (const supervise::ServiceSpec& spec : plan_.to.services) one(spec.name);
 }
 
 Json ActivationCycle::verdict(const std::string& what, const std::string& service) const {

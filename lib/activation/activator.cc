@@ -46,7 +46,22 @@ Status Activator::check_free() const {
       "selfbuild status");
 }
 
-Status Activator::check(const Request& request) {
+Status Activator::check_pins(const std::string& project, const std::string& triggered_by) {
+  using Kind = supervise::Pin::Kind;
+  for (const supervise::Service* service : around_.supervisor.of_project(project)) {
+    const supervise::Pin& pin = service->pin();
+    if (pin.kind == Kind::none || (pin.kind == Kind::frozen && triggered_by != "nightly")) continue;
+    const std::string& name = service->deployment().spec.name;
+    return fail(ErrorKind::refused,
+                fmt::format("service {} is {} at {}: {}", name, to_string(pin.kind),
+                            history::version_name(service->deployment().version), pin.reason),
+                fmt::format("selfbuild unpin {} --project {}", name, project));
+  }
+  return {};
+}
+
+Status Activator::check(const Request& request, const std::string& triggered_by) {
+  SB_CHECK(check_pins(request.project, triggered_by));
   SB_CHECK(check_free());
   SB_CHECK(plan(request));
   return {};
@@ -64,6 +79,7 @@ Status Activator::begin(const Request& request) {
     return fail(ErrorKind::conflict, fmt::format("cycle {} has ended", history::cycle_name(request.cycle)),
                 "selfbuild history");
   }
+  SB_CHECK(check_pins(request.project, cycle.triggered_by));
   SB_TRY(SwapPlan plan, this->plan(request));
   run(std::move(plan), cycle.kind);
   const Status recorded = running_->begin();
@@ -99,6 +115,7 @@ Result<SwapPlan> Activator::plan(const Request& request) {
                 fmt::format("service \"{}\" belongs to project {}", name, known->deployment().project),
                 "rename the service in selfbuild.yaml");
   }
+  SB_CHECK(check_rollout(request));
   const auto add = [&plan](const supervise::Service& service) {
     if (plan.before_of(service.deployment().spec.name) != nullptr) return;
     plan.before.push_back({.deployment = service.deployment(), .wanted = service.wanted()});
@@ -111,6 +128,27 @@ Result<SwapPlan> Activator::plan(const Request& request) {
     if (service->deployment().version != 0) add(*service);
   }
   return plan;
+}
+
+Status Activator::check_rollout(const Request& request) const {
+  if (!request.rollout.needs_steering()) return {};
+  bool one = false;
+  for (const supervise::ServiceSpec& spec : request.services) {
+    if (spec.swap != supervise::SwapMode::overlap) continue;
+    const supervise::Service* known = around_.supervisor.find(spec.name);
+    if (known != nullptr && known->can_steer()) one = true;
+  }
+  if (one || pointer_of(request.project).empty()) return {};
+  return fail(ErrorKind::conflict,
+              fmt::format("no service of {} can be steered, so there is no canary and no bake: that takes "
+                          "overlap and sockets on 127.0.0.1 or 0.0.0.0",
+                          request.project),
+              fmt::format("selfbuild promote {}", history::version_name(request.version)));
+}
+
+Result<ActivationCycle*> Activator::in_progress() {
+  if (running_) return running_.get();
+  return fail(ErrorKind::not_found, "nothing is being put into service", "selfbuild status");
 }
 
 void Activator::run(SwapPlan plan, history::CycleKind kind) {
@@ -166,6 +204,11 @@ Observed Activator::observe(const SwapPlan& plan) const {
   }
   observed.now_ms = around_.timers.clock().unix_ms();
   observed.probation_ms = plan.probation().count();
+  observed.bake_ms = plan.to.rollout.bake.count();
+  for (const SwapPlan::Before& old : plan.before) {
+    const supervise::Service* service = around_.supervisor.find(old.deployment.spec.name);
+    if (service != nullptr && service->has_resting()) observed.old_rests = true;
+  }
   return observed;
 }
 
@@ -202,7 +245,7 @@ Status Activator::take_up(const history::Cycle& cycle) {
   }
   if (running_) return fail(ErrorKind::bug, "two cycles were being swapped at once");
   run(std::move(*plan), cycle.kind);
-  running_->resume(step, *journal.last);
+  running_->resume(step, journal);
   return {};
 }
 

@@ -24,7 +24,9 @@ class Activator {
   // or a service belongs to another project; not_found without the folder.
   [[nodiscard]] Status begin(const Request& request);
   // What begin() would say now, without a cycle.
-  [[nodiscard]] Status check(const Request& request);
+  [[nodiscard]] Status check(const Request& request, const std::string& triggered_by);
+  // refused while a service of the project is pinned, or frozen and nobody is there who asks ("nightly").
+  [[nodiscard]] Status check_pins(const std::string& project, const std::string& triggered_by);
 
   // Calls when the swap of this cycle has ended and its verdict is on disk, at once when it has; not_found
   // when it was never begun.
@@ -33,9 +35,11 @@ class Activator {
 
   // The one that runs now, or nothing.
   [[nodiscard]] const ActivationCycle* running() const { return running_.get(); }
+  [[nodiscard]] Result<ActivationCycle*> in_progress();  // conflict when there is none
 
  private:
   [[nodiscard]] Status check_free() const;
+  [[nodiscard]] Status check_rollout(const Request& request) const;
   [[nodiscard]] Result<SwapPlan> plan(const Request& request);
   [[nodiscard]] Status take_up(const history::Cycle& cycle);
   // A newer cycle of the project whose swap has begun.

@@ -15,13 +15,16 @@ namespace sb::activation {
 inline constexpr int kMaxAttempts = 3;       // of a swap that a crash interrupts before the pointer moved
 inline constexpr int kMaxVerifications = 3;  // of a probation that a crash interrupts past its deadline
 
-// What the journal of one cycle says.
+// What the journal of one cycle says. `last` is the last record that is not about pausing.
 struct JournalState {
   history::CycleKind kind = history::CycleKind::update;
   std::optional<history::Step> last{};
   int attempts = 0;              // `swapping` records
   int verifications = 0;         // `verifying` records
-  std::int64_t deadline_ms = 0;  // of the last `verifying` record
+  std::int64_t deadline_ms = 0;  // of the last `verifying` or `baking` record
+  int canary_step = 0;           // of the last `canary` record, from 0
+  bool paused = false;           // by a person, who has not resumed it
+  bool aborted = false;          // by a person: why it is rolled back
   std::string cause;             // of the last `rolling_back` record
 };
 [[nodiscard]] JournalState read_journal(history::CycleKind kind,
@@ -36,6 +39,8 @@ struct Observed {
   bool paused = false;   // one was drained together with the conductor, on purpose
   std::int64_t now_ms = 0;
   std::int64_t probation_ms = 0;
+  bool old_rests = false;  // of a service at least the old version is alive, to go back to by steering alone
+  std::int64_t bake_ms = 0;
 };
 
 struct Step {
@@ -43,6 +48,8 @@ struct Step {
     nothing,    // not the conductor's business (yet, or any more)
     give_up,    // record `failed`: the old version is live
     redo_swap,  // drop what was started, and swap from the start
+    canary,     // the new version has some of the users: go on with that step
+    bake,       // the new version is live, and the old one alive and idle until until_ms
     verify,     // the new version is live: watch it until until_ms
     roll_back,  // put the old version back, because of cause
     close,      // the verdict is there, but the `done` record is missing

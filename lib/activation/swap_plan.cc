@@ -8,6 +8,8 @@
 namespace sb::activation {
 namespace {
 
+constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24);
+
 Json before_to_json(const SwapPlan::Before& before) {
   return {{"project", before.deployment.project},
           {"version", before.deployment.version},
@@ -67,6 +69,33 @@ std::chrono::milliseconds SwapPlan::probation() const {
   return longest;
 }
 
+Json to_json(const Rollout& rollout) {
+  return {{"canary", rollout.canary},
+          {"canary_step_ms", rollout.canary_step.count()},
+          {"bake_ms", rollout.bake.count()}};
+}
+
+Result<Rollout> rollout_from_json(const Json& value) {
+  Rollout rollout;
+  SB_TRY(const long long step, json_integer_or(value, "canary_step_ms", rollout.canary_step.count()));
+  SB_TRY(const long long bake, json_integer_or(value, "bake_ms", 0));
+  if (step < 100 || step > kLongest.count() || bake < 0 || bake > kLongest.count()) {
+    return fail(ErrorKind::usage, "a canary step lasts 100 ms to 24 h, and a bake at most 24 h");
+  }
+  rollout.canary_step = std::chrono::milliseconds(step);
+  rollout.bake = std::chrono::milliseconds(bake);
+  const Json steps = value.value("canary", Json::array());
+  if (!steps.is_array()) return fail(ErrorKind::usage, "\"canary\" must be an array of percentages");
+  for (const Json& one : steps) {
+    const int least = rollout.canary.empty() ? 1 : rollout.canary.back() + 1;
+    if (!one.is_number_integer() || one.get<std::int64_t>() < least || one.get<std::int64_t>() > 99) {
+      return fail(ErrorKind::usage, "the steps of a canary are percentages that ascend from 1 to 99");
+    }
+    rollout.canary.push_back(one.get<int>());
+  }
+  return rollout;
+}
+
 Json to_json(const SwapPlan& plan) {
   Json services = Json::array();
   for (const supervise::ServiceSpec& spec : plan.to.services) services.push_back(supervise::to_json(spec));
@@ -79,6 +108,7 @@ Json to_json(const SwapPlan& plan) {
           {"services", std::move(services)},
           {"before", std::move(before)},
           {"pointer_before", plan.pointer_before},
+          {"rollout", to_json(plan.to.rollout)},
           {"attempt", plan.attempt}};
 }
 
@@ -95,6 +125,7 @@ Result<SwapPlan> plan_from_json(std::int64_t cycle, const Json& value) {
   SB_TRY(const std::string directory, json_string(value, "directory"));
   plan.to.directory = directory;
   SB_TRY(plan.pointer_before, json_string(value, "pointer_before"));
+  SB_TRY(plan.to.rollout, rollout_from_json(value.value("rollout", Json::object())));
   SB_TRY(const Json* services, array(value, "services"));
   for (const Json& one : *services) {
     SB_TRY(supervise::ServiceSpec spec, supervise::service_from_json(one));

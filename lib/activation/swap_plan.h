@@ -2,6 +2,7 @@
 // any later conductor can finish either way with nothing but the journal.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -16,6 +17,15 @@
 
 namespace sb::activation {
 
+// How carefully a version goes into service, beyond what every one has to pass.
+struct Rollout {
+  std::vector<int> canary{};  // percent of the users, 1 to 99, ascending; each for a step
+  std::chrono::milliseconds canary_step{5'000};
+  std::chrono::milliseconds bake{0};  // so long the old version is kept alive and idle
+  // Only what can be steered can do that; see supervise/steering.h.
+  [[nodiscard]] bool needs_steering() const { return !canary.empty() || bake.count() > 0; }
+};
+
 // A version that is to be live, with its services in the order in which they are swapped.
 struct Request {
   std::int64_t cycle = 0;
@@ -23,6 +33,7 @@ struct Request {
   int version = 0;
   std::filesystem::path directory;
   std::vector<supervise::ServiceSpec> services;
+  Rollout rollout{};
 };
 
 struct SwapPlan {
@@ -45,6 +56,9 @@ struct SwapPlan {
   [[nodiscard]] std::chrono::milliseconds probation() const;
 };
 
+[[nodiscard]] Json to_json(const Rollout& rollout);
+// Without any of its keys: as every version. usage: percentages that do not ascend from 1 to 99.
+[[nodiscard]] Result<Rollout> rollout_from_json(const Json& value);
 [[nodiscard]] Json to_json(const SwapPlan& plan);
 [[nodiscard]] Result<SwapPlan> plan_from_json(std::int64_t cycle, const Json& value);
 

@@ -10,9 +10,10 @@ namespace {
 
 using enum Step;
 
-constexpr std::array kSteps = {planned, staging,  staged,   building,     built,      testing,   tested,
-                               probing, probed,   swapping, started,      pointed,    verifying, kept,
-                               done,    rejected, failed,   rolling_back, rolled_back};
+constexpr std::array kSteps = {planned,     staging, staged, building,  built,   testing,
+                               tested,      probing, probed, swapping,  started, pointed,
+                               verifying,   kept,    done,   rejected,  failed,  rolling_back,
+                               rolled_back, canary,  baking, committed, paused,  resumed};
 constexpr std::array kStatuses = {BuildStatus::queued,     BuildStatus::building,  BuildStatus::testing,
                                   BuildStatus::swapping,   BuildStatus::completed, BuildStatus::failed,
                                   BuildStatus::rolled_back};
@@ -99,6 +100,16 @@ std::string_view to_string(Step step) {
       return "rolling_back";
     case rolled_back:
       return "rolled_back";
+    case canary:
+      return "canary";
+    case baking:
+      return "baking";
+    case committed:
+      return "committed";
+    case paused:
+      return "paused";
+    case resumed:
+      return "resumed";
   }
   return "?";
 }

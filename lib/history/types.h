@@ -97,6 +97,11 @@ enum class Step {
   failed,    // either: an error; the live version was never touched, or is back
   rolling_back,
   rolled_back,  // conductor
+  canary,       // conductor, before `pointed`: a part of the users reaches the new version
+  baking,       // conductor, after `pointed`: the old version is alive and idle
+  committed,    // conductor, after `baking`: the old version is let go
+  paused,       // conductor, anywhere before the verdict: it goes on when a person says so
+  resumed,
 };
 
 struct JournalRecord {

@@ -2,6 +2,7 @@
 // short-lived thread per question, so that a service that does not answer never holds up the event loop.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <list>
@@ -19,6 +20,13 @@ namespace sb::supervise {
 struct BoundAddress {
   std::string name;
   std::string address;
+  std::string source{};  // the address to ask from, when that decides who answers; see steering.h
+};
+
+// How long the answer took, and what it was.
+struct Timed {
+  Status status;
+  std::chrono::microseconds took{0};
 };
 
 class HealthProbe {
@@ -27,7 +35,7 @@ class HealthProbe {
   // Calls answer once, later, on the event loop; with ErrorKind::environment when this host could not ask,
   // which says nothing about the service. Kinds other than http, tcp and command are never asked.
   virtual void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
-                   const std::filesystem::path& directory, std::function<void(Status)> answer) = 0;
+                   const std::filesystem::path& directory, std::function<void(const Timed&)> answer) = 0;
 };
 
 class ThreadedProbe final : public HealthProbe {
@@ -38,7 +46,7 @@ class ThreadedProbe final : public HealthProbe {
   ThreadedProbe& operator=(const ThreadedProbe&) = delete;
 
   void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
-           const std::filesystem::path& directory, std::function<void(Status)> answer) override;
+           const std::filesystem::path& directory, std::function<void(const Timed&)> answer) override;
   [[nodiscard]] bool idle() const { return threads_.empty(); }
 
  private:

@@ -118,8 +118,8 @@ void Instance::became_ill(const std::string& cause) {
 
 void Instance::ask(const ProbeSpec& probe, Heard heard) {
   around_.probe.ask(probe, origin_.sockets, origin_.deployment.directory,
-                    [this, heard, alive = std::weak_ptr<int>(alive_)](const Status& status) {
-                      if (!alive.expired()) (this->*heard)(status);
+                    [this, heard, alive = std::weak_ptr<int>(alive_)](const Timed& answer) {
+                      if (!alive.expired()) (this->*heard)(answer.status);
                     });
 }
 

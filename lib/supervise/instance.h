@@ -41,6 +41,7 @@ class Instance {
     std::vector<std::string> marks;  // variables that tell its processes from all others
     bool ready = false;              // adopted, and had been ready before
     std::int64_t started_ms = 0;
+    Side side = Side::a;
   };
 
   Instance(Surroundings& around, Origin origin, Events events);
@@ -61,6 +62,8 @@ class Instance {
   [[nodiscard]] bool is_over() const { return phase_ == Phase::ended && !first_exit_; }
   [[nodiscard]] std::uint64_t start_ticks() const { return origin_.process.start_ticks; }
   [[nodiscard]] Phase phase() const { return phase_; }
+  [[nodiscard]] Side side() const { return origin_.side; }
+  [[nodiscard]] const std::vector<BoundAddress>& sockets() const { return origin_.sockets; }
   [[nodiscard]] const Deployment& deployment() const { return origin_.deployment; }
   [[nodiscard]] std::int64_t started_ms() const { return origin_.started_ms; }
   [[nodiscard]] bool was_ready() const { return ready_; }

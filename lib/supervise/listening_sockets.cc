@@ -15,6 +15,9 @@
 namespace sb::supervise {
 namespace {
 
+// In the vault, before the name of the socket that it belongs to.
+const std::string kSideB = "b:";
+
 bool is_listening(int fd) {
   int on = 0;
   socklen_t size = sizeof on;
@@ -31,6 +34,10 @@ UniqueFd from_process(const os::Process& process, std::size_t n) {
 
 }  // namespace
 
+bool ListeningSockets::Entry::used_by(const ServiceSpec& wanted) const {
+  return std::ranges::find(wanted.sockets, spec) != wanted.sockets.end();
+}
+
 std::string ListeningSockets::vault_name(const SocketSpec& spec) const {
   return fmt::format("{}/{}/{}", service_, spec.name, spec.listen);
 }
@@ -40,10 +47,23 @@ ListeningSockets::Entry* ListeningSockets::find(const SocketSpec& spec) {
   return found == entries_.end() ? nullptr : &*found;
 }
 
+void ListeningSockets::keep(const Entry& entry) {
+  around_.vault.put(vault_name(entry.spec), entry.fd.get());
+  if (entry.side_b) around_.vault.put(kSideB + vault_name(entry.spec), entry.side_b.get());
+}
+
 void ListeningSockets::recover(const std::vector<SocketRow>& rows, const os::Process* holder,
-                               const ServiceSpec& holder_spec) {
+                               const ServiceSpec& holder_spec, Side live) {
   for (const SocketRow& row : rows) {
-    Entry entry{.spec = row.spec, .address = row.address, .fd = around_.vault.take(vault_name(row.spec))};
+    Entry entry{.spec = row.spec,
+                .address = row.address,
+                .fd = around_.vault.take(vault_name(row.spec)),
+                .side_b = around_.vault.take(kSideB + vault_name(row.spec))};
+    if (!entry.fd || !entry.side_b) {
+      // The other half may be closed, and then the kernel counts otherwise.
+      if (live == Side::b && entry.side_b) entry.fd = std::move(entry.side_b);
+      entry.side_b.reset();
+    }
     if (!entry.fd && holder != nullptr) {
       const auto passed = std::ranges::find(holder_spec.sockets, row.spec);
       if (passed != holder_spec.sockets.end()) {
@@ -51,9 +71,9 @@ void ListeningSockets::recover(const std::vector<SocketRow>& rows, const os::Pro
       }
     }
     if (entry.fd) {
-      around_.vault.put(vault_name(entry.spec), entry.fd.get());
+      keep(entry);
     } else {
-      (void)bind(entry);  // taken by the instance that runs: then lost_ says so
+      (void)bind(entry, live);  // taken by the instance that runs: then lost_ says so
     }
     if (!entry.fd) {
       lost_ = fmt::format("the conductor has lost the socket {}; it comes back when the service restarts",
@@ -63,39 +83,54 @@ void ListeningSockets::recover(const std::vector<SocketRow>& rows, const os::Pro
   }
 }
 
-Status ListeningSockets::bind(Entry& entry) {
+Status ListeningSockets::bind(Entry& entry, Side side) {
   // A socket that had a free port (":0") before keeps the port that clients know.
-  const std::string listen = entry.address.empty() ? entry.spec.listen : entry.address;
-  SB_TRY(BoundSocket bound, bind_socket(SocketSpec{.name = entry.spec.name, .listen = listen}));
-  entry.address = bound.address;
-  entry.fd = std::move(bound.fd);
-  around_.vault.put(vault_name(entry.spec), entry.fd.get());
+  const SocketSpec spec{.name = entry.spec.name,
+                        .listen = entry.address.empty() ? entry.spec.listen : entry.address};
+  Result<SteeredPair> pair = fail(ErrorKind::environment, "not steered");
+  if (around_.steers && can_be_steered(spec.listen)) pair = bind_steered(spec);
+  if (pair) {
+    entry.address = pair->address;
+    entry.fd = std::move(pair->a);
+    entry.side_b = std::move(pair->b);
+    SB_CHECK(supervise::steer(entry.fd.get(), side));
+  } else {
+    SB_TRY(BoundSocket bound, bind_socket(spec));
+    entry.address = bound.address;
+    entry.fd = std::move(bound.fd);
+  }
+  keep(entry);
   return around_.table.put_socket(
       SocketRow{.service = service_, .spec = entry.spec, .address = entry.address});
 }
 
-Result<ListeningSockets::Passed> ListeningSockets::for_spec(const ServiceSpec& spec) {
+// The same address under another name: it cannot be bound twice, so both entries share the open socket.
+Status ListeningSockets::share(Entry& entry, const Entry& other) {
+  entry.fd = UniqueFd(::fcntl(other.fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (other.side_b) entry.side_b = UniqueFd(::fcntl(other.side_b.get(), F_DUPFD_CLOEXEC, 0));
+  entry.address = other.address;
+  keep(entry);
+  return around_.table.put_socket(
+      SocketRow{.service = service_, .spec = entry.spec, .address = entry.address});
+}
+
+Result<ListeningSockets::Passed> ListeningSockets::for_spec(const ServiceSpec& spec, Side side) {
   Passed passed;
   for (const SocketSpec& wanted : spec.sockets) {
     Entry* entry = find(wanted);
     if (entry == nullptr) {
-      entries_.push_back(Entry{.spec = wanted, .address = {}, .fd = {}});
+      entries_.push_back(Entry{.spec = wanted, .address = {}, .fd = {}, .side_b = {}});
       entry = &entries_.back();
-      // The same address under another name: it cannot be bound twice, so both entries share the open socket.
       for (const Entry& other : entries_) {
         if (&other == entry || other.spec.listen != wanted.listen || !other.fd ||
             wanted.listen.ends_with(":0"))
           continue;
-        entry->fd = UniqueFd(::fcntl(other.fd.get(), F_DUPFD_CLOEXEC, 0));
-        entry->address = other.address;
-        around_.vault.put(vault_name(wanted), entry->fd.get());
-        SB_CHECK(around_.table.put_socket(
-            SocketRow{.service = service_, .spec = wanted, .address = entry->address}));
+        SB_CHECK(share(*entry, other));
         break;
       }
     }
     if (!entry->fd) {
-      const Status bound = bind(*entry);
+      const Status bound = bind(*entry, side);
       if (!bound) {
         if (entry->address.empty()) entries_.erase(entries_.begin() + (entry - entries_.data()));
         return fail(Error(bound.error())
@@ -103,33 +138,70 @@ Result<ListeningSockets::Passed> ListeningSockets::for_spec(const ServiceSpec& s
       }
       lost_.clear();
     }
-    passed.fds.push_back(entry->fd.get());
+    passed.fds.push_back(entry->of(side).get());
     passed.names.push_back(wanted.name);
-    passed.addresses.push_back(BoundAddress{.name = wanted.name, .address = entry->address});
   }
+  passed.addresses = addresses(spec, side);
   return passed;
 }
 
-std::vector<BoundAddress> ListeningSockets::addresses(const ServiceSpec& spec) const {
+std::vector<BoundAddress> ListeningSockets::addresses(const ServiceSpec& spec, Side side) const {
   std::vector<BoundAddress> known;
   for (const Entry& entry : entries_) {
-    if (std::ranges::find(spec.sockets, entry.spec) == spec.sockets.end()) continue;
-    known.push_back(BoundAddress{.name = entry.spec.name, .address = entry.address});
+    if (!entry.used_by(spec)) continue;
+    known.push_back(BoundAddress{
+        .name = entry.spec.name, .address = entry.address, .source = entry.side_b ? probe_source(side) : ""});
   }
   return known;
+}
+
+bool ListeningSockets::can_steer(const ServiceSpec& spec) const {
+  const auto pairs = std::ranges::count_if(
+      entries_, [&](const Entry& entry) { return entry.used_by(spec) && entry.side_b; });
+  return pairs > 0 && static_cast<std::size_t>(pairs) == spec.sockets.size();
+}
+
+Status ListeningSockets::steer(Side side, int percent_to_other) {
+  for (const Entry& entry : entries_) {
+    if (entry.side_b) SB_CHECK(supervise::steer(entry.fd.get(), side, percent_to_other));
+  }
+  return {};
+}
+
+bool ListeningSockets::reach_far() const {
+  return std::ranges::any_of(entries_,
+                             [](const Entry& entry) { return entry.address.starts_with("0.0.0.0:"); });
+}
+
+int ListeningSockets::waiting(Side side) const {
+  int count = 0;
+  for (const Entry& entry : entries_) {
+    if (entry.side_b) count += connections_waiting(entry.of(side).get());
+  }
+  return count;
+}
+
+int ListeningSockets::reset(Side side) {
+  int count = 0;
+  for (const Entry& entry : entries_) {
+    if (entry.side_b) count += reset_waiting(entry.of(side).get());
+  }
+  return count;
 }
 
 std::vector<int> ListeningSockets::open_ones(const ServiceSpec& spec) const {
   std::vector<int> fds;
   for (const Entry& entry : entries_) {
-    const bool used = std::ranges::find(spec.sockets, entry.spec) != spec.sockets.end();
-    if (used && entry.fd) fds.push_back(entry.fd.get());
+    if (!entry.used_by(spec) || !entry.fd) continue;
+    fds.push_back(entry.fd.get());
+    if (entry.side_b) fds.push_back(entry.side_b.get());
   }
   return fds;
 }
 
 void ListeningSockets::forget(const Entry& entry) {
   around_.vault.drop(vault_name(entry.spec));
+  if (entry.side_b) around_.vault.drop(kSideB + vault_name(entry.spec));
   const Status erased = around_.table.erase_socket(
       SocketRow{.service = service_, .spec = entry.spec, .address = entry.address});
   if (!erased) around_.log(one_line(erased.error()));
@@ -144,8 +216,7 @@ void ListeningSockets::forget(const Entry& entry) {
 void ListeningSockets::keep_only(const ServiceSpec& spec) {
   std::vector<Entry> gone;
   for (Entry& entry : std::exchange(entries_, {})) {
-    const bool used = std::ranges::find(spec.sockets, entry.spec) != spec.sockets.end();
-    (used ? entries_ : gone).push_back(std::move(entry));
+    (entry.used_by(spec) ? entries_ : gone).push_back(std::move(entry));
   }
   for (const Entry& entry : gone) forget(entry);
 }

@@ -1,12 +1,14 @@
 // ListeningSockets: the sockets of one service. Bound once, kept across its versions and across the
 // conductor's own death (in the vault), so that no connection is refused while nobody accepts: the backlog
-// holds.
+// holds. Where connections can be steered (steering.h) each is a pair: one for the live instance, one for the
+// next.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "supervise/probe.h"
+#include "supervise/steering.h"
 #include "supervise/surroundings.h"
 
 namespace sb::supervise {
@@ -19,20 +21,32 @@ class ListeningSockets {
   // After a restart of the conductor: gets back from the vault what the table says was bound; what is not
   // there is taken from the running process (which has it as descriptor 3, 4, …), when the kernel allows, or
   // else is lost.
-  void recover(const std::vector<SocketRow>& rows, const os::Process* holder, const ServiceSpec& holder_spec);
+  void recover(const std::vector<SocketRow>& rows, const os::Process* holder, const ServiceSpec& holder_spec,
+               Side live);
 
-  // Every socket of the spec, bound now when it was not before. conflict when somebody else has the address;
-  // also when that is our own instance, since the socket was lost with the keeper.
+  // Every socket of the spec, bound now when it was not before, for an instance on this side. conflict when
+  // somebody else has the address; also when that is our own instance, since the socket was lost with the
+  // keeper.
   struct Passed {
     std::vector<int> fds;  // still ours
     std::vector<std::string> names;
     std::vector<BoundAddress> addresses;
   };
-  [[nodiscard]] Result<Passed> for_spec(const ServiceSpec& spec);
-  // The addresses as far as they are known; binds nothing.
-  [[nodiscard]] std::vector<BoundAddress> addresses(const ServiceSpec& spec) const;
-  // Those of the spec that are open; still ours.
+  [[nodiscard]] Result<Passed> for_spec(const ServiceSpec& spec, Side side);
+  // The addresses as far as they are known, and from where this side is asked; binds nothing.
+  [[nodiscard]] std::vector<BoundAddress> addresses(const ServiceSpec& spec, Side side) const;
+  // Those of the spec that are open, of both sides; still ours.
   [[nodiscard]] std::vector<int> open_ones(const ServiceSpec& spec) const;
+  // Every socket of the spec is a pair, and there is one.
+  [[nodiscard]] bool can_steer(const ServiceSpec& spec) const;
+  // Sends new connections to this side, but for percent of them. At most 10 µs a socket; writes nothing.
+  [[nodiscard]] Status steer(Side side, int percent_to_other = 0);
+  // Other hosts may reach one of them.
+  [[nodiscard]] bool reach_far() const;
+  // Connections in the backlogs of this side.
+  [[nodiscard]] int waiting(Side side) const;
+  // Resets them, when nobody is left who could accept them; how many there were.
+  int reset(Side side);
   // Closes what this spec does not use.
   void keep_only(const ServiceSpec& spec);
   void close_all();
@@ -42,11 +56,16 @@ class ListeningSockets {
   struct Entry {
     SocketSpec spec;
     std::string address;
-    UniqueFd fd;  // none: lost
+    UniqueFd fd;      // none: lost
+    UniqueFd side_b;  // none: fd is shared by both sides
+    [[nodiscard]] const UniqueFd& of(Side side) const { return side_b && side == Side::b ? side_b : fd; }
+    [[nodiscard]] bool used_by(const ServiceSpec& spec) const;
   };
   [[nodiscard]] Entry* find(const SocketSpec& spec);
   [[nodiscard]] std::string vault_name(const SocketSpec& spec) const;
-  Status bind(Entry& entry);
+  Status bind(Entry& entry, Side side);
+  Status share(Entry& entry, const Entry& other);
+  void keep(const Entry& entry);
   void forget(const Entry& entry);
 
   Surroundings& around_;

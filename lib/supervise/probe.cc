@@ -32,12 +32,13 @@ using std::chrono::milliseconds;
 constexpr int kBacklog = 65535;  // the kernel cuts it down to net.core.somaxconn
 constexpr std::size_t kExcerpt = 400;
 
-Result<UniqueFd> bind_internet(const Address& address) {
+Result<UniqueFd> bind_internet(const Address& address, Sharing sharing) {
   SB_TRY(const SocketAddress where, socket_address(address));
   UniqueFd fd(::socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(errno_error(fmt::format("cannot create a socket for {}", address.to_string())));
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (sharing == Sharing::joins) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (::bind(fd.get(), where.get(), where.size) != 0) {
     Error error = errno_error(fmt::format("cannot listen on {}", address.to_string()));
     if (errno == EADDRINUSE) {
@@ -46,6 +47,7 @@ Result<UniqueFd> bind_internet(const Address& address) {
     }
     return fail(std::move(error));
   }
+  if (sharing == Sharing::joinable) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   return fd;
 }
 
@@ -79,6 +81,19 @@ Result<Address> probe_address(const ProbeSpec& spec, const std::vector<BoundSock
   return parse_address(spec.address);
 }
 
+// Where to ask from, when that decides who answers; empty: from anywhere.
+std::string probe_source_of(const ProbeSpec& spec, const Address& asked,
+                            const std::vector<BoundSocket>& sockets) {
+  for (const BoundSocket& socket : sockets) {
+    if (socket.name == spec.address) return socket.source;
+  }
+  for (const BoundSocket& socket : sockets) {
+    const Result<Address> bound = parse_address(socket.address);
+    if (bound && reachable(*bound).to_string() == asked.to_string()) return socket.source;
+  }
+  return {};
+}
+
 // -- http
 // ------------------------------------------------------------------------------------------------------
 
@@ -92,7 +107,7 @@ std::size_t keep_excerpt(const char* bytes, std::size_t, std::size_t count, void
   return count;
 }
 
-Status ask_http(const ProbeSpec& spec, const Address& address) {
+Status ask_http(const ProbeSpec& spec, const Address& address, const std::string& source) {
   SB_CHECK(os::load_curl());
   const std::unique_ptr<CURL, CurlCleanup> handle(os::curl().easy_init());
   if (!handle) return fail(ErrorKind::environment, "cannot start an HTTP client");
@@ -105,6 +120,7 @@ Status ask_http(const ProbeSpec& spec, const Address& address) {
   CURL* const curl = handle.get();
   os::curl().easy_setopt(curl, CURLOPT_URL, url.c_str());
   if (address.is_unix()) os::curl().easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, address.unix_path.c_str());
+  if (!source.empty()) os::curl().easy_setopt(curl, CURLOPT_INTERFACE, source.c_str());
   os::curl().easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
   os::curl().easy_setopt(curl, CURLOPT_PROXY, "");  // a proxy of the host's environment is not the service
   os::curl().easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -131,7 +147,7 @@ Status ask_http(const ProbeSpec& spec, const Address& address) {
 // -- tcp
 // -------------------------------------------------------------------------------------------------------
 
-Status ask_tcp(const ProbeSpec& spec, const Address& address) {
+Status ask_tcp(const ProbeSpec& spec, const Address& address, const std::string& source) {
   if (address.is_unix()) {
     const Result<UniqueFd> connected = os::connect_unix(address.unix_path);
     return connected ? Status() : unhealthy(one_line(connected.error()));
@@ -139,6 +155,12 @@ Status ask_tcp(const ProbeSpec& spec, const Address& address) {
   SB_TRY(const SocketAddress where, socket_address(address));
   const UniqueFd fd(::socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(errno_error("cannot create a socket"));
+  if (!source.empty()) {
+    SB_TRY(const SocketAddress from, socket_address(Address{.unix_path = {}, .host = source, .port = 0}));
+    if (::bind(fd.get(), from.get(), from.size) != 0) {
+      return fail(errno_error(fmt::format("cannot ask from {}", source)));
+    }
+  }
   int code = ::connect(fd.get(), where.get(), where.size) == 0 ? 0 : errno;
   if (code == EINPROGRESS) {
     pollfd wait{.fd = fd.get(), .events = POLLOUT, .revents = 0};
@@ -235,7 +257,7 @@ std::optional<long long> positive(std::string_view text) {
 
 }  // namespace
 
-Result<BoundSocket> bind_socket(const SocketSpec& spec) {
+Result<BoundSocket> bind_socket(const SocketSpec& spec, Sharing sharing) {
   SB_TRY(Address address, parse_address(spec.listen));
   BoundSocket bound{.name = spec.name, .address = {}, .fd = {}};
   if (address.is_unix()) {
@@ -245,7 +267,7 @@ Result<BoundSocket> bind_socket(const SocketSpec& spec) {
     }
     SB_TRY(bound.fd, os::listen_unix(address.unix_path));
   } else {
-    SB_TRY(bound.fd, bind_internet(address));
+    SB_TRY(bound.fd, bind_internet(address, sharing));
   }
   if (::listen(bound.fd.get(), kBacklog) != 0) {
     Error error = errno_error(fmt::format("cannot listen on {}", spec.listen));
@@ -270,7 +292,9 @@ Status probe_once(const ProbeSpec& spec, const std::vector<BoundSocket>& sockets
     case ProbeSpec::Kind::http:
     case ProbeSpec::Kind::tcp: {
       SB_TRY(const Address address, probe_address(spec, sockets));
-      return spec.kind == ProbeSpec::Kind::http ? ask_http(spec, address) : ask_tcp(spec, address);
+      const std::string source = probe_source_of(spec, address, sockets);
+      return spec.kind == ProbeSpec::Kind::http ? ask_http(spec, address, source)
+                                                : ask_tcp(spec, address, source);
     }
   }
   return fail(ErrorKind::bug, "unknown kind of probe");

@@ -18,11 +18,15 @@ namespace sb::supervise {
 // A listening socket that we own.
 struct BoundSocket {
   std::string name;
-  std::string address;  // as bound: "127.0.0.1:43117", "unix:/path"
-  UniqueFd fd;          // CLOEXEC, non-blocking, listening with the host's full backlog
+  std::string address;   // as bound: "127.0.0.1:43117", "unix:/path"
+  UniqueFd fd;           // CLOEXEC, non-blocking, listening with the host's full backlog
+  std::string source{};  // the address to ask from, when that decides who answers; see steering.h
 };
+// Whether a socket lets others listen on its address beside it (SO_REUSEPORT): never; from when it has it for
+// itself; or it is such an other one.
+enum class Sharing { alone, joinable, joins };
 // Port 0 takes a free one. conflict when the address is taken by somebody else.
-[[nodiscard]] Result<BoundSocket> bind_socket(const SocketSpec& spec);
+[[nodiscard]] Result<BoundSocket> bind_socket(const SocketSpec& spec, Sharing sharing = Sharing::alone);
 
 // Asks once and blocks for at most spec.timeout: http (by libcurl), tcp and command; the other kinds have
 // nothing to ask and are good. A socket's name in spec.address stands for its bound address. unhealthy says

@@ -15,6 +15,8 @@ namespace {
 
 // So many times the live instance may end while a swap watches it.
 constexpr int kCrashesInProbation = 3;
+// One that does not accept what waits for it may be as ill as it looks.
+constexpr os::Milliseconds kMostToAccept{3'000};
 
 const char* state_of(const Instance& instance) {
   switch (instance.phase()) {
@@ -46,11 +48,14 @@ nlohmann::json to_json(const ServiceStatus& status) {
           {"sockets", status.sockets},
           {"status_text", status.status_text},
           {"last_exit", status.last_exit},
-          {"directory", status.directory}};
+          {"directory", status.directory},
+          {"steering", status.steering},
+          {"pin", status.pin},
+          {"pin_reason", status.pin_reason}};
 }
 
 Result<std::unique_ptr<Service>> Service::make(Surroundings& around, Deployment deployment, bool wanted) {
-  SB_CHECK(around.table.put_service(ServiceRow{.deployment = deployment, .wanted = wanted, .paused = false}));
+  SB_CHECK(around.table.put_service(ServiceRow{.deployment = deployment, .wanted = wanted}));
   return std::unique_ptr<Service>(new Service(around, std::move(deployment), wanted));
 }
 
@@ -97,6 +102,7 @@ void Service::drain_live(std::function<void()> gone) {
   restart_timer_.reset();
   stable_timer_.reset();
   settle(fail(ErrorKind::interrupted, fmt::format("service {} was stopped", name())));
+  if (resting_) retire(std::move(resting_), nullptr);
   if (live_) retire(std::move(live_), nullptr);
   when_all_have_left(std::move(gone));
 }
@@ -175,7 +181,7 @@ void Service::on_ill(std::int64_t id, const std::string& cause) {
   if (incoming_ && incoming_->id() == id) {
     incoming_trouble_ = cause;
     if (bring_up_done_) incoming_->kill();
-    return;
+    return take_users_from_incoming();
   }
   if (!live_ || live_->id() != id) return;
   log("unhealthy: " + cause);
@@ -201,8 +207,14 @@ void Service::on_ended(std::int64_t id, const os::Exit& exit) {
     has_left(std::move(left), exit);
   } else if (incoming_ && incoming_->id() == id) {
     if (incoming_trouble_.empty()) incoming_trouble_ = fmt::format("it ended: {}", exit.to_string());
+    take_users_from_incoming();
+    const Side side = incoming_->side();
     forget(std::move(incoming_));
+    reset_forsaken(side);
     finish_bring_up(fail(ErrorKind::unhealthy, incoming_trouble_));
+  } else if (resting_ && resting_->id() == id) {
+    log(fmt::format("pid {}, which was kept to go back to, ended: {}", resting_->pid(), exit.to_string()));
+    forget(std::move(resting_));
   } else if (live_ && live_->id() == id) {
     live_ended(exit);
   }
@@ -212,7 +224,9 @@ void Service::on_ended(std::int64_t id, const os::Exit& exit) {
 void Service::has_left(Leaving left, const os::Exit& exit) {
   log(fmt::format("pid {} has gone: {}", left.instance->pid(), exit.to_string()));
   last_exit_ = exit.to_string();
+  const Side side = left.instance->side();
   forget(std::move(left.instance));
+  reset_forsaken(side);
   if (left.gone) left.gone();
   if (!leaving_.empty()) return;
   for (const std::function<void()>& callback : std::exchange(when_left_, {})) callback();
@@ -255,8 +269,13 @@ ServiceStatus Service::status() const {
                        .sockets = {},
                        .status_text = trouble_text_.empty() ? sockets_.lost() : trouble_text_,
                        .last_exit = last_exit_,
-                       .directory = deployment_.directory.string()};
-  for (const BoundAddress& socket : sockets_.addresses(deployment_.spec))
+                       .directory = deployment_.directory.string(),
+                       .steering = {},
+                       .pin = std::string(to_string(pin_.kind)),
+                       .pin_reason = pin_.reason};
+  const bool has_sockets = !deployment_.spec.sockets.empty();
+  if (has_sockets) status.steering = can_steer() ? "steered" : "shared socket";
+  for (const BoundAddress& socket : sockets_.addresses(deployment_.spec, side_))
     status.sockets.push_back(socket.address);
   if (live_) {
     if (status.status_text.empty()) status.status_text = live_->unready();
@@ -274,6 +293,7 @@ ServiceStatus Service::status() const {
 Instance* Service::instance_that(const std::function<bool(const Instance&)>& matches) const {
   if (live_ && matches(*live_)) return live_.get();
   if (incoming_ && matches(*incoming_)) return incoming_.get();
+  if (resting_ && matches(*resting_)) return resting_.get();
   for (const Leaving& one : leaving_) {
     if (matches(*one.instance)) return one.instance.get();
   }
@@ -310,11 +330,12 @@ void Service::retire(std::unique_ptr<Instance> instance, std::function<void()> g
   note(around_.table.set_role(instance->id(), Role::draining));
   Instance& leaving = *instance;
   leaving_.push_back(Leaving{.instance = std::move(instance), .gone = std::move(gone)});
-  if (at_once) {
-    leaving.kill();
-  } else {
-    leaving.drain();
-  }
+  if (at_once) return leaving.kill();
+  // Others cannot accept what waits for it.
+  const bool steered_away = leaving.side() != side_ && sockets_.can_steer(leaving.deployment().spec);
+  if (!steered_away) return leaving.drain();
+  const os::Milliseconds patience = std::min(kMostToAccept, leaving.deployment().spec.drain_timeout);
+  drain_when_accepted(leaving.id(), around_.timers.clock().monotonic() + patience);
 }
 
 void Service::settle(const Status& status) {

@@ -32,12 +32,16 @@ struct ServiceStatus {
   std::string status_text;
   std::string last_exit;
   std::string directory;
+  std::string steering;  // steered | shared socket, of a service with sockets that is swapped by overlap
+  std::string pin;       // pinned | frozen
+  std::string pin_reason;
 };
 [[nodiscard]] nlohmann::json to_json(const ServiceStatus& status);
 
 class Service {
  public:
   using Done = std::function<void(Status)>;
+  enum class Old { drains, rests };  // what becomes of the one that was live
 
   // Records the service; starts nothing.
   [[nodiscard]] static Result<std::unique_ptr<Service>> make(Surroundings& around, Deployment deployment,
@@ -80,12 +84,35 @@ class Service {
   [[nodiscard]] std::string incoming_trouble() const;
   [[nodiscard]] bool has_incoming() const { return incoming_ != nullptr; }
   [[nodiscard]] bool incoming_is(const Deployment& next) const;
-  // The incoming instance becomes the live one; calls when the old one has drained.
-  void commit(std::function<void()> drained);
+  // The incoming instance becomes the live one, and gets all new connections; calls when the old one has
+  // accepted those that had come before, and has drained; at once when it rests instead.
+  void commit(std::function<void()> drained, Old old = Old::drains);
   // The incoming instance is killed; the live one is started again if it was drained. Good once that is up.
   void abandon(Done back);
   // The same without a word about the live one: for a redo of the swap.
   void drop_incoming(std::function<void()> gone);
+  // -- steering (service_steer.cc)
+  // The live and the incoming instance have sockets of their own: the next five mean something.
+  [[nodiscard]] bool can_steer() const;
+  // So many percent of new connections, by chance, go to the incoming instance.
+  [[nodiscard]] Status steer_to_incoming(int percent);
+  // The incoming instance has sockets of its own, which users reach only by steering.
+  [[nodiscard]] bool incoming_is_apart() const;
+  [[nodiscard]] bool incoming_is_starting() const {
+    return incoming_ && incoming_->phase() == Instance::Phase::starting;
+  }
+  [[nodiscard]] bool rests(const Deployment& deployment) const;  // and is as well as it was
+  [[nodiscard]] bool has_resting() const { return resting_ != nullptr; }
+  // The live instance was a mistake: the one that rests is live again, by one system call a socket. The other
+  // drains.
+  void take_back();
+  void release(std::function<void()> drained);  // the one that rests is not needed any more
+  // How users reach this service, or one of its instances alone; none: it does not run.
+  enum class Reached { by_users, live, incoming };
+  [[nodiscard]] std::vector<BoundAddress> addresses_of(Reached which) const;
+  void set_pin(Pin pin);
+  [[nodiscard]] const Pin& pin() const { return pin_; }
+
   // Last resort: this deployment is live by decree, and is retried with back-off; or stopped, when not
   // wanted.
   void settle_on(const Deployment& deployment, bool wanted);
@@ -111,6 +138,7 @@ class Service {
   struct Leaving {
     std::unique_ptr<Instance> instance;
     std::function<void()> gone;
+    os::Watch accepts{};  // until nobody waits in its backlog any more
   };
 
   [[nodiscard]] Result<std::unique_ptr<Instance>> launch(const Deployment& deployment, Role role);
@@ -132,6 +160,12 @@ class Service {
   void tell_trouble(const std::string& cause);
   void start_incoming(const Deployment& next);
   void retire(std::unique_ptr<Instance> instance, std::function<void()> gone, bool at_once = false);
+  [[nodiscard]] Side side_for(const Deployment& deployment, Role role) const;
+  void steer(Side side, int percent_to_other = 0);
+  void take_users_from_incoming();
+  void another_is_live();
+  void drain_when_accepted(std::int64_t id, os::Milliseconds until);
+  void reset_forsaken(Side side);
   void schedule_restart(bool was_ready);
   void settle(const Status& status);  // answers whoever waits for the live instance
   void finish_bring_up(Status status);
@@ -152,14 +186,14 @@ class Service {
   void bury(std::unique_ptr<Instance> instance);
   [[nodiscard]] bool may_start() const { return wanted_ && !held_ && !ending_; }
   [[nodiscard]] ServiceRow row() const {
-    return {.deployment = deployment_, .wanted = wanted_, .paused = paused_};
+    return {.deployment = deployment_, .wanted = wanted_, .paused = paused_, .side = side_, .pin = pin_};
   }
   // Written in a turn of its own, after what is urgent.
   void record_later(std::function<Status()> record);
   void write_records_soon();
   void write_records();
   void record();
-  void record_hand_over(std::int64_t from);
+  void record_hand_over(std::int64_t from, Role role_of_from = Role::draining);
   void note(const Status& status) const;
   void log(const std::string& text) const;
   [[nodiscard]] const std::string& name() const { return deployment_.spec.name; }
@@ -174,6 +208,11 @@ class Service {
   ParkedDescriptors parked_;
   std::unique_ptr<Instance> live_;
   std::unique_ptr<Instance> incoming_;
+  std::unique_ptr<Instance> resting_;
+  Side side_ = Side::a;             // where new connections go: that of the live instance
+  bool exposed_ = false;            // users may have reached the incoming instance
+  os::Milliseconds steered_at_{0};  // monotonic
+  Pin pin_;
   std::vector<Leaving> leaving_;
   std::vector<std::function<void()>> when_left_;
   std::vector<std::unique_ptr<Instance>> buried_;

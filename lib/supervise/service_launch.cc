@@ -30,6 +30,8 @@ bool same(const Deployment& one, const Deployment& other) {
 Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const ServiceRow& row) {
   std::unique_ptr<Service> service(new Service(around, row.deployment, row.wanted));
   service->paused_ = row.paused;
+  service->side_ = row.side;
+  service->pin_ = row.pin;
   SB_TRY(const std::vector<InstanceRow> instances, around.table.instances(service->name()));
   SB_TRY(const std::vector<SocketRow> sockets, around.table.sockets(service->name()));
   // Any of its processes can give a lost socket back.
@@ -42,7 +44,8 @@ Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const Se
   }
   SB_TRY(const std::vector<ParkedRow> parked, around.table.parked(service->name()));
   service->parked_.recover(parked);
-  service->sockets_.recover(sockets, holder ? &*holder : nullptr, holder_spec);
+  service->sockets_.recover(sockets, holder ? &*holder : nullptr, holder_spec, row.side);
+  service->steer(row.side);
   for (const InstanceRow& one : instances) service->adopt(one);
   if (service->live_) service->announce_next();
   return service;
@@ -89,25 +92,31 @@ void Service::adopt(const InstanceRow& row) {
     around_.processes.kill_rest(pid, marks(id));
     on_ended(id, exit);
   };
-  auto instance =
-      std::make_unique<Instance>(around_,
-                                 Instance::Origin{.id = row.id,
-                                                  .process = std::move(*process),
-                                                  .deployment = row.deployment,
-                                                  .sockets = sockets_.addresses(row.deployment.spec),
-                                                  .marks = marks(row.id),
-                                                  .ready = row.ready,
-                                                  .started_ms = row.started_ms},
-                                 std::move(events));
+  auto instance = std::make_unique<Instance>(
+      around_,
+      Instance::Origin{.id = row.id,
+                       .process = std::move(*process),
+                       .deployment = row.deployment,
+                       .sockets = sockets_.addresses(row.deployment.spec, row.side),
+                       .marks = marks(row.id),
+                       .ready = row.ready,
+                       .started_ms = row.started_ms,
+                       .side = row.side},
+      std::move(events));
   log(fmt::format("adopted pid {} (v{})", instance->pid(), row.deployment.version));
   if (row.role == Role::live && !live_) {
     paused_ = false;
     deployment_ = row.deployment;  // what runs is the truth, and is what a restart has to start
     live_ = std::move(instance);
+    if (row.side != side_) steer(row.side);
     live_->begin();
   } else if (row.role == Role::incoming && !incoming_) {
     incoming_ = std::move(instance);
+    exposed_ = incoming_->side() != side_;
     incoming_->begin();
+  } else if (row.role == Role::resting && !resting_) {
+    resting_ = std::move(instance);
+    resting_->begin();
   } else {
     instance->begin();
     retire(std::move(instance), nullptr);
@@ -119,6 +128,7 @@ Result<std::int64_t> Service::announce(const Deployment& deployment, Role role) 
   row.service = name();
   row.role = role;
   row.deployment = deployment;
+  row.side = side_for(deployment, role);
   row.started_ms = around_.timers.clock().unix_ms();
   return around_.table.announce(row);
 }
@@ -156,7 +166,8 @@ UniqueFd Service::open_output() const {
 }
 
 Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, Role role) {
-  SB_TRY(ListeningSockets::Passed sockets, sockets_.for_spec(deployment.spec));
+  const Side side = side_for(deployment, role);
+  SB_TRY(ListeningSockets::Passed sockets, sockets_.for_spec(deployment.spec, side));
   SB_TRY(const std::int64_t id, row_for(deployment, role));
   const UniqueFd output = open_output();
   const std::int64_t started_ms = around_.timers.clock().unix_ms();
@@ -166,6 +177,7 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
   spec.environment = service_environment(deployment.spec, around_.notify_socket);
   std::ranges::copy(around_.environment, std::back_inserter(spec.environment));
   spec.environment.push_back(instance_variable(name(), id));
+  spec.environment.push_back(fmt::format("SELFBUILD_SIDE={}", to_string(side)));
   spec.directory = deployment.directory;
   spec.sockets = sockets.fds;
   spec.socket_names = sockets.names;
@@ -190,7 +202,8 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
                                                      .sockets = std::move(sockets.addresses),
                                                      .marks = marks(id),
                                                      .ready = false,
-                                                     .started_ms = started_ms},
+                                                     .started_ms = started_ms,
+                                                     .side = side},
                                     events_of(id));
 }
 
@@ -259,10 +272,10 @@ void Service::record() {
 }
 
 // Again until it is on disk: a conductor that finds the old one there would start that.
-void Service::record_hand_over(std::int64_t from) {
+void Service::record_hand_over(std::int64_t from, Role role_of_from) {
   const bool stays = live_ && live_->id() != from;
   write_records();  // the rows that it is about may wait there
-  const Status recorded = around_.table.hand_over(row(), stays ? live_->id() : 0, from);
+  const Status recorded = around_.table.hand_over(row(), stays ? live_->id() : 0, from, role_of_from);
   note(recorded);
   record_timer_.reset();
   if (recorded) return;

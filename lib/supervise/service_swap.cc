@@ -72,8 +72,7 @@ bool Service::live_is(const Deployment& deployment) const {
   return live_ && runs(*live_, deployment);
 }
 
-void Service::commit(std::function<void()> drained) {
-  std::unique_ptr<Instance> old = std::exchange(live_, std::move(incoming_));
+void Service::another_is_live() {
   deployment_ = live_->deployment();
   wanted_ = true;
   paused_ = false;
@@ -86,9 +85,20 @@ void Service::commit(std::function<void()> drained) {
   answers_itself();
   withdraw_next();
   announce_next();
-  record_hand_over(old ? old->id() : 0);
+}
+
+void Service::commit(std::function<void()> drained, Old what_of_old) {
+  std::unique_ptr<Instance> old = std::exchange(live_, std::move(incoming_));
+  exposed_ = false;
+  steer(live_->side());  // before the record: a conductor that finds the old one live steers back to it
+  another_is_live();
+  // One that shares its sockets would go on accepting.
+  const bool rests =
+      old && what_of_old == Old::rests && !resting_ && can_steer() && old->side() != live_->side();
+  record_hand_over(old ? old->id() : 0, rests ? Role::resting : Role::draining);
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
   settle({});
+  if (rests) resting_ = std::move(old);
   if (old) return retire(std::move(old), std::move(drained));
   drained();
 }
@@ -96,7 +106,9 @@ void Service::commit(std::function<void()> drained) {
 void Service::drop_incoming(std::function<void()> gone) {
   bring_up_done_ = nullptr;
   if (!incoming_) return gone();
-  retire(std::move(incoming_), std::move(gone), /*at_once=*/true);
+  const bool had_users = exposed_;
+  take_users_from_incoming();
+  retire(std::move(incoming_), std::move(gone), /*at_once=*/!had_users);
 }
 
 void Service::abandon(Done back) {
@@ -123,6 +135,7 @@ void Service::settle_on(const Deployment& deployment, bool wanted) {
   withdraw_next();
   record_hand_over(live_ ? live_->id() : 0);
   drop_incoming([] {});
+  release([] {});
   if (live_) return retire(std::move(live_), [this] { schedule_restart(/*was_ready=*/true); });
   schedule_restart(/*was_ready=*/false);
 }

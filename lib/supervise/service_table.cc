@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::array kMigrations{sqlite::Migration{.number = 1, .sql = schema::k001_supervise},
                                  sqlite::Migration{.number = 2, .sql = schema::k002_paused},
-                                 sqlite::Migration{.number = 3, .sql = schema::k003_parked}};
+                                 sqlite::Migration{.number = 3, .sql = schema::k003_parked},
+                                 sqlite::Migration{.number = 4, .sql = schema::k004_side},
+                                 sqlite::Migration{.number = 5, .sql = schema::k005_pinned}};
 
 std::string_view to_string(Role role) {
   switch (role) {
@@ -22,13 +24,25 @@ std::string_view to_string(Role role) {
       return "incoming";
     case Role::draining:
       return "draining";
+    case Role::resting:
+      return "resting";
   }
   return "live";
 }
 
 Role role_from(std::string_view text) {
   if (text == "incoming") return Role::incoming;
+  if (text == "resting") return Role::resting;
   return text == "draining" ? Role::draining : Role::live;
+}
+
+Side side_from(const std::string& text) {
+  return text == to_string(Side::b) ? Side::b : Side::a;
+}
+
+Pin::Kind pin_from(const std::string& text) {
+  if (text == "pinned") return Pin::Kind::pinned;
+  return text == "frozen" ? Pin::Kind::frozen : Pin::Kind::none;
 }
 
 Result<ServiceSpec> spec_from(const std::string& text) {
@@ -37,6 +51,10 @@ Result<ServiceSpec> spec_from(const std::string& text) {
 }
 
 }  // namespace
+
+std::string_view to_string(Pin::Kind kind) {
+  return kind == Pin::Kind::pinned ? "pinned" : kind == Pin::Kind::frozen ? "frozen" : "";
+}
 
 Result<ServiceTable> ServiceTable::open(const std::filesystem::path& path) {
   SB_TRY(sqlite::Database database, sqlite::Database::open(path));
@@ -48,16 +66,18 @@ Result<ServiceTable> ServiceTable::open(const std::filesystem::path& path) {
 Status ServiceTable::put_service(const ServiceRow& row) {
   SB_TRY(sqlite::Statement put,
          database_.prepare(
-             "INSERT INTO service(name, project, version, directory, spec, wanted, paused) "
-             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET project = excluded.project, "
-             "version = excluded.version, directory = excluded.directory, spec = excluded.spec, "
-             "wanted = excluded.wanted, paused = excluded.paused"));
+             "INSERT INTO service(name, project, version, directory, spec, wanted, paused, side, pin, "
+             "pin_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
+             "project = excluded.project, version = excluded.version, directory = excluded.directory, "
+             "spec = excluded.spec, wanted = excluded.wanted, paused = excluded.paused, "
+             "side = excluded.side, pin = excluded.pin, pin_reason = excluded.pin_reason"));
   const Deployment& deployment = row.deployment;
   put.bind(1, deployment.spec.name).bind(2, deployment.project).bind(3, deployment.version);
   put.bind(4, deployment.directory.string())
       .bind(5, dump_json(to_json(deployment.spec)))
       .bind(6, row.wanted ? 1 : 0)
       .bind(7, row.paused ? 1 : 0);
+  put.bind(8, to_string(row.side)).bind(9, to_string(row.pin.kind)).bind(10, row.pin.reason);
   return put.run();
 }
 
@@ -77,7 +97,8 @@ Result<std::vector<ServiceRow>> ServiceTable::services() {
   std::vector<ServiceRow> rows;
   SB_TRY(sqlite::Statement all,
          database_.prepare(
-             "SELECT project, version, directory, spec, wanted, paused FROM service ORDER BY rowid"));
+             "SELECT project, version, directory, spec, wanted, paused, side, pin, pin_reason FROM service "
+             "ORDER BY rowid"));
   while (true) {
     SB_TRY(const bool more, all.step());
     if (!more) return rows;
@@ -88,6 +109,8 @@ Result<std::vector<ServiceRow>> ServiceTable::services() {
     SB_TRY(row.deployment.spec, spec_from(all.text(3)));
     row.wanted = all.integer(4) != 0;
     row.paused = all.integer(5) != 0;
+    row.side = side_from(all.text(6));
+    row.pin = {.kind = pin_from(all.text(7)), .reason = all.text(8)};
     rows.push_back(std::move(row));
   }
 }
@@ -147,7 +170,7 @@ Result<std::int64_t> ServiceTable::announce(const InstanceRow& row) {
   SB_TRY(sqlite::Statement put,
          database_.prepare(
              "INSERT INTO instance(service, role, project, version, directory, spec, pid, start_ticks, "
-             "ready, started_ms) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, ?)"));
+             "ready, started_ms, side) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)"));
   const Deployment& deployment = row.deployment;
   put.bind(1, row.service)
       .bind(2, to_string(row.role))
@@ -155,7 +178,8 @@ Result<std::int64_t> ServiceTable::announce(const InstanceRow& row) {
       .bind(4, deployment.version);
   put.bind(5, deployment.directory.string())
       .bind(6, dump_json(to_json(deployment.spec)))
-      .bind(7, row.started_ms);
+      .bind(7, row.started_ms)
+      .bind(8, to_string(row.side));
   SB_CHECK(put.run());
   return database_.last_insert_id();
 }
@@ -181,11 +205,11 @@ Status ServiceTable::set_role(std::int64_t id, Role role) {
   return set.bind(1, to_string(role)).bind(2, id).run();
 }
 
-Status ServiceTable::hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from) {
+Status ServiceTable::hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from, Role role_of_from) {
   return database_.transaction([&]() -> Status {
     SB_CHECK(put_service(row));
     if (to != 0) SB_CHECK(set_role(to, Role::live));
-    if (from != 0) SB_CHECK(set_role(from, Role::draining));
+    if (from != 0) SB_CHECK(set_role(from, role_of_from));
     return {};
   });
 }
@@ -199,7 +223,7 @@ Result<std::vector<InstanceRow>> ServiceTable::instances(const std::string& serv
   std::vector<InstanceRow> rows;
   SB_TRY(sqlite::Statement all,
          database_.prepare(
-             "SELECT id, role, project, version, directory, spec, pid, start_ticks, ready, started_ms "
+             "SELECT id, role, project, version, directory, spec, pid, start_ticks, ready, started_ms, side "
              "FROM instance WHERE service = ? ORDER BY id"));
   all.bind(1, service);
   while (true) {
@@ -217,6 +241,7 @@ Result<std::vector<InstanceRow>> ServiceTable::instances(const std::string& serv
     row.start_ticks = static_cast<std::uint64_t>(all.integer(7));
     row.ready = all.integer(8) != 0;
     row.started_ms = all.integer(9);
+    row.side = side_from(all.text(10));
     rows.push_back(std::move(row));
   }
 }

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "sqlite/database.h"
 #include "supervise/service_spec.h"
+#include "supervise/steering.h"
 
 namespace sb::supervise {
 
@@ -24,7 +25,20 @@ struct Deployment {
   ServiceSpec spec;
 };
 
-enum class Role { live, incoming, draining };
+// resting: it was live until a moment ago, is alive and idle, and may become live again by steering alone.
+enum class Role { live, incoming, draining, resting };
+
+// Who may move a service to another version.
+struct Pin {
+  enum class Kind {
+    none,
+    pinned,  // by a person: nobody, until it is unpinned
+    frozen,  // taken back by itself: a person, but nothing that runs unattended
+  };
+  Kind kind = Kind::none;
+  std::string reason{};  // one line
+};
+[[nodiscard]] std::string_view to_string(Pin::Kind kind);  // "pinned", "frozen" or ""
 
 struct InstanceRow {
   std::int64_t id = 0;
@@ -35,11 +49,14 @@ struct InstanceRow {
   std::uint64_t start_ticks = 0;
   bool ready = false;
   std::int64_t started_ms = 0;
+  Side side = Side::a;
 };
 struct ServiceRow {
   Deployment deployment;
   bool wanted = true;
   bool paused = false;  // drained together with the conductor, to be started again with it
+  Side side = Side::a;  // where new connections go
+  Pin pin{};
 };
 struct SocketRow {
   std::string service;
@@ -76,7 +93,8 @@ class ServiceTable {
   [[nodiscard]] Status set_role(std::int64_t id, Role role);
   // One instance takes over from another (0: none): the service's row and both roles, all of it or nothing.
   // Anything in between would have the next conductor take the wrong one for live.
-  [[nodiscard]] Status hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from);
+  [[nodiscard]] Status hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from,
+                                 Role role_of_from = Role::draining);
   [[nodiscard]] Status erase_instance(std::int64_t id);
   [[nodiscard]] Result<std::vector<InstanceRow>> instances(const std::string& service);
 

@@ -45,6 +45,7 @@ struct Surroundings {
   std::function<void(const std::string&)> log;
   std::function<double()> random;  // from 0 to 1, for jitter
   std::function<std::vector<KnownVersion>(const std::string& project)> versions;
+  bool steers = true;  // sockets that can be steered (steering.h) are
 };
 
 }  // namespace sb::supervise

@@ -36,6 +36,11 @@ Action next_action(std::optional<Step> last) {
     case Step::pointed:
     case Step::verifying:
     case Step::rolling_back:
+    case Step::canary:
+    case Step::baking:
+    case Step::committed:
+    case Step::paused:
+    case Step::resumed:
       return Action::await_activation;
     case Step::kept:
     case Step::rejected:

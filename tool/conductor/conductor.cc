@@ -111,6 +111,7 @@ Status Conductor::open() {
   SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));
   processes_.emplace(*loop_, keeper_);
   probe_.emplace(*loop_);
+  version_checks_.emplace(*loop_);
   safe_mode_.emplace(*loop_);
   around_.emplace(supervise::Surroundings{
       .timers = *loop_,
@@ -126,12 +127,15 @@ Status Conductor::open() {
       .random = random_numbers(),
       .versions = [this](const std::string& project) { return versions_of(project); }});
   supervisor_.emplace(*around_);
-  activator_.emplace(activation::Surroundings{.history = *history_,
-                                              .supervisor = *supervisor_,
-                                              .files = files_,
-                                              .timers = *loop_,
-                                              .home = home_,
-                                              .log = [this](const std::string& text) { say(text); }});
+  activator_.emplace(activation::Surroundings{
+      .history = *history_,
+      .supervisor = *supervisor_,
+      .files = files_,
+      .timers = *loop_,
+      .probe = *probe_,
+      .home = home_,
+      .log = [this](const std::string& text) { say(text); },
+      .check_version = [this](const auto&... what) { version_checks_->begin(what...); }});
   return {};
 }
 
@@ -179,6 +183,7 @@ Status Conductor::listen() {
   add_conductor_routes(*this);
   add_service_routes(*this);
   add_activation_routes(*this);
+  add_promotion_routes(*this);
   add_task_routes(*this);
   add_http_routes(*this);
   server_->set_witness([this](const std::string& method, const rpc::Request& request) {

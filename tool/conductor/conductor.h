@@ -27,6 +27,7 @@
 #include "tool/conductor/state_events.h"
 #include "tool/conductor/state_repair.h"
 #include "tool/conductor/task_leases.h"
+#include "tool/conductor/version_checks.h"
 
 namespace sb::tool {
 
@@ -40,7 +41,9 @@ class Conductor {
   int run();  // until stop() or hand_over(); the code to exit with
   // False while a service is being asked how it is, or the database is copied: destroying the conductor would
   // wait for that.
-  [[nodiscard]] bool can_end_at_once() const { return probe_->idle() && backup_->idle(); }
+  [[nodiscard]] bool can_end_at_once() const {
+    return probe_->idle() && backup_->idle() && version_checks_->idle();
+  }
   // Services run on, or are drained first.
   void stop(bool services, std::function<void()> stopping);
   // Ends at once, as if killed: the keeper starts the current program, which adopts what runs.
@@ -92,6 +95,7 @@ class Conductor {
   std::optional<supervise::ServiceTable> table_;
   std::optional<KeptProcesses> processes_;
   std::optional<supervise::ThreadedProbe> probe_;
+  std::optional<VersionChecks> version_checks_;
   std::optional<supervise::HttpSafeMode> safe_mode_;
   std::optional<supervise::Surroundings> around_;
   std::optional<supervise::Supervisor> supervisor_;

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMark = "SELFBUILD_INSTANCE=";
+constexpr std::string_view kSideB = "SELFBUILD_SIDE=b";
 // What the conductor gives to every service by itself.
 constexpr std::string_view kOurs[] = {"SELFBUILD_", "LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_",
                                       "XDG_",       "TMPDIR=", "PATH=",          "HOME="};
@@ -32,6 +33,7 @@ struct Lost {
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;
   supervise::Deployment deployment;
+  supervise::Side side = supervise::Side::a;
 };
 
 // The texts of a /proc file that ends each with a zero byte.
@@ -93,6 +95,8 @@ std::optional<Lost> service_process(const os::Home& home, pid_t pid) {
                 .project = "", .version = 0, .directory = fs::read_symlink(proc / "cwd", code), .spec = {}}};
   if (!ticks || code) return std::nullopt;
   name_version(home, lost.deployment);
+  lost.side =
+      std::ranges::find(environment, kSideB) != environment.end() ? supervise::Side::b : supervise::Side::a;
   lost.deployment.spec.name = lost.service;
   lost.deployment.spec.command = texts_of(proc / "cmdline");
   std::ranges::copy_if(
@@ -154,10 +158,11 @@ Status find_lost_services(const os::Home& home, supervise::ServiceTable& table, 
     const bool first = std::ranges::none_of(known, [](const supervise::InstanceRow& row) {
       return row.role == supervise::Role::live && os::start_ticks_of(row.pid) == row.start_ticks;
     });
-    if (first) SB_CHECK(table.put_service({.deployment = lost.deployment, .wanted = true, .paused = false}));
+    if (first) SB_CHECK(table.put_service({.deployment = lost.deployment, .side = lost.side}));
     supervise::InstanceRow row{.service = lost.service,
                                .role = first ? supervise::Role::live : supervise::Role::draining,
-                               .deployment = lost.deployment};
+                               .deployment = lost.deployment,
+                               .side = lost.side};
     SB_TRY(const std::int64_t id, table.announce(row));
     SB_CHECK(table.set_process(id, lost.pid, lost.start_ticks, row.started_ms));
     SB_CHECK(table.set_ready(id));

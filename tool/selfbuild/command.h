@@ -98,6 +98,8 @@ void add_test(Program& program);
 void add_update(Program& program);
 void add_promote(Program& program);
 void add_rollback(Program& program);
+void add_hold(Program& program);  // pause, resume, abort
+void add_pin(Program& program);   // pin, unpin, mark-good
 void add_nightly(Program& program);
 void add_status(Program& program);
 void add_history(Program& program);

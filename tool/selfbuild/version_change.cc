@@ -28,7 +28,8 @@ std::optional<int> version_before(const std::vector<history::Cycle>& cycles,
   return std::nullopt;
 }
 
-Result<int> change_version(Program& program, const history::Version& chosen, history::CycleKind kind) {
+Result<int> change_version(Program& program, const history::Version& chosen, history::CycleKind kind,
+                           const Json& rollout) {
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(history::History * past, program.history());
   // Until the conductor's journal has this cycle, nothing else tells gc that the version is needed. Read
@@ -64,7 +65,8 @@ Result<int> change_version(Program& program, const history::Version& chosen, his
                                                                 {"version", version.number},
                                                                 {"directory", folder.string()},
                                                                 {"services", services},
-                                                                {"triggered_by", caller()}}));
+                                                                {"triggered_by", caller()},
+                                                                {"rollout", rollout}}));
   without_gc.reset();
   SB_TRY(const std::int64_t cycle, json_integer(answer, "cycle"));
   return follow(program, cycle, {});

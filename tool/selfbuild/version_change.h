@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/json.h"
 #include "tool/selfbuild/command.h"
 
 namespace sb::tool {
@@ -14,7 +15,8 @@ namespace sb::tool {
                                                 const std::vector<history::Version>& versions, int live);
 
 // Lays the version out, asks the conductor to activate it, and follows the cycle to its end.
+// rollout: see cycle.begin in lib/rpc/METHODS.md.
 [[nodiscard]] Result<int> change_version(Program& program, const history::Version& chosen,
-                                         history::CycleKind kind);
+                                         history::CycleKind kind, const Json& rollout);
 
 }  // namespace sb::tool

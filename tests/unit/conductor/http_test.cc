@@ -27,7 +27,9 @@ using testing::StartsWith;
 
 class ConductorHttp : public testing::Test {
  protected:
-  [[nodiscard]] std::string address() const { return "unix:" + (conductor_.home().state() / "http.sock").string(); }
+  [[nodiscard]] std::string address() const {
+    return "unix:" + (conductor_.home().state() / "http.sock").string();
+  }
   [[nodiscard]] std::string ask(const std::string& line, const std::string& fields = "") const {
     return talk(address(),
                 fmt::format("{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n", line, fields));

@@ -99,15 +99,18 @@ void FakeProcesses::signal(const os::Process& process, int signal, bool) {
 }
 
 void FakeProbe::ask(const supervise::ProbeSpec& spec, const std::vector<supervise::BoundAddress>&,
-                    const std::filesystem::path& directory, std::function<void(Status)> answer) {
+                    const std::filesystem::path& directory,
+                    std::function<void(const supervise::Timed&)> answer) {
   ++asked;
   asked_paths_.insert(spec.path);
   pending_.push_back(std::make_unique<os::Watch>(
       timers_.after(os::Milliseconds(0), [this, directory, path = spec.path, answer = std::move(answer)] {
-        if (cannot_ask) return answer(fail(ErrorKind::environment, "cannot start a thread"));
-        answer(sick.contains(directory) || sick_paths.contains(path)
-                   ? Status(fail(ErrorKind::unhealthy, "GET " + path + " answered 503"))
-                   : Status());
+        if (cannot_ask) return answer({.status = fail(ErrorKind::environment, "cannot start a thread")});
+        const bool bad = sick.contains(directory) || sick_paths.contains(path);
+        const auto slow = slowness.find(directory);
+        answer(
+            {.status = bad ? Status(fail(ErrorKind::unhealthy, "GET " + path + " answered 503")) : Status(),
+             .took = slow == slowness.end() ? std::chrono::microseconds(1'000) : slow->second});
       })));
 }
 
@@ -123,7 +126,8 @@ UniqueFd FakeVault::take(const std::string& name) {
   return fd;
 }
 
-FakeWorld::FakeWorld() : root(temporary_folder()), home(must(os::Home::at(root.path()))) {
+FakeWorld::FakeWorld(bool steered)
+    : root(temporary_folder()), home(must(os::Home::at(root.path()))), steers(steered) {
   open();
 }
 
@@ -141,7 +145,8 @@ void FakeWorld::open() {
                               .environment = {"SELFBUILD_SOCKET=/run/conductor.sock"},
                               .log = [this](const std::string& text) { log += text + "\n"; },
                               .random = [this] { return random; },
-                              .versions = [this](const std::string&) { return versions; }});
+                              .versions = [this](const std::string&) { return versions; },
+                              .steers = steers});
   supervisor = std::make_unique<supervise::Supervisor>(*around);
 }
 

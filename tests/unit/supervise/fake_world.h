@@ -66,11 +66,13 @@ class FakeProbe final : public supervise::HealthProbe {
   explicit FakeProbe(os::Timers& timers) : timers_(timers) {}
   std::set<std::filesystem::path> sick;  // version folders whose services say no
   std::set<std::string> sick_paths;      // what says no when it is asked by HTTP
-  bool cannot_ask = false;               // the host lacks what it takes
+  std::map<std::filesystem::path, std::chrono::microseconds> slowness;  // of version folders; else 1 ms
+  bool cannot_ask = false;                                              // the host lacks what it takes
   int asked = 0;
   [[nodiscard]] std::set<std::string> asked_paths() const { return asked_paths_; }
   void ask(const supervise::ProbeSpec& spec, const std::vector<supervise::BoundAddress>& sockets,
-           const std::filesystem::path& directory, std::function<void(Status)> answer) override;
+           const std::filesystem::path& directory,
+           std::function<void(const supervise::Timed&)> answer) override;
 
  private:
   os::Timers& timers_;
@@ -104,7 +106,8 @@ class FakeSafeMode final : public supervise::SafeMode {
 
 class FakeWorld {
  public:
-  FakeWorld();
+  // steers: two sockets on each address, see supervise/steering.h; else one that versions share.
+  explicit FakeWorld(bool steers = false);
 
   // Time goes by.
   void pass(int milliseconds) { timers.advance(os::Milliseconds(milliseconds)); }
@@ -130,6 +133,7 @@ class FakeWorld {
   std::unique_ptr<supervise::Surroundings> around;
   std::unique_ptr<supervise::Supervisor> supervisor;
   std::string log;
+  bool steers = false;
   double random = 0;  // 0: no jitter
   std::vector<supervise::KnownVersion> versions;
 

@@ -190,7 +190,8 @@ TEST(ThreadedProbe, says_that_the_host_cannot_ask_when_it_has_no_thread) {
   std::optional<Status> answer;
   ProbeSpec spec;
   spec.kind = ProbeSpec::Kind::tcp;
-  probe.ask(spec, {}, "/", [&](const Status& status) {
+  probe.ask(spec, {}, "/", [&](const Timed& timed) {
+    const Status& status = timed.status;
     answer = status;
     loop->stop();
   });

@@ -10,10 +10,10 @@
 namespace sb::tool::tests {
 
 void add_all(Program& program) {
-  for (const auto add :
-       {add_init,   add_build,   add_test,   add_update,    add_promote, add_rollback, add_nightly,
-        add_status, add_history, add_show,   add_log,       add_logs,    add_explain,  add_audit,
-        add_gc,     add_cache,   add_doctor, add_conductor, add_worker,  add_help,     add_completions}) {
+  for (const auto add : {add_init,   add_build,     add_test,    add_update, add_promote,    add_rollback,
+                         add_hold,   add_pin,       add_nightly, add_status, add_history,    add_show,
+                         add_log,    add_logs,      add_explain, add_audit,  add_gc,         add_cache,
+                         add_doctor, add_conductor, add_worker,  add_help,   add_completions}) {
     add(program);
   }
 }

@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::size_t kCommands = 21;
+constexpr std::size_t kCommands = 27;
 
 class Help : public testing::Test {
  protected:

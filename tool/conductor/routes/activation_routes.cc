@@ -28,6 +28,7 @@ Result<activation::Request> request_from(const Json& params) {
     SB_TRY(supervise::ServiceSpec spec, supervise::service_from_json(one));
     request.services.push_back(std::move(spec));
   }
+  SB_TRY(request.rollout, activation::rollout_from_json(params.value("rollout", Json::object())));
   return request;
 }
 
@@ -57,7 +58,7 @@ Result<Json> begin_cycle(Conductor& conductor, const Json& params) {
   SB_TRY(activation::Request request, request_from(params));
   SB_TRY(history::Cycle cycle, cycle_from(params));
   // Asked before there is a row: a refusal for lack of patience is no event in the project's history.
-  SB_CHECK(conductor.activator().check(request));
+  SB_CHECK(conductor.activator().check(request, cycle.triggered_by));
   cycle.project = request.project;
   cycle.version = request.version;
   cycle.commit = "";

@@ -17,7 +17,8 @@ Json activation_to_json(const activation::ActivationCycle* running) {
           {"step", history::to_string(running->step())},
           {"from", running->plan().from},
           {"to", running->plan().to.version},
-          {"deadline_ms", running->deadline_ms()}};
+          {"deadline_ms", running->deadline_ms()},
+          {"paused", running->paused()}};
 }
 
 Json program_to_json(const Conductor& conductor) {

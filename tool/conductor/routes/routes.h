@@ -9,6 +9,7 @@ class Conductor;
 void add_conductor_routes(Conductor& conductor);
 void add_service_routes(Conductor& conductor);
 void add_activation_routes(Conductor& conductor);
+void add_promotion_routes(Conductor& conductor);
 void add_task_routes(Conductor& conductor);
 void add_http_routes(Conductor& conductor);
 

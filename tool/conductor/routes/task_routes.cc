@@ -19,6 +19,8 @@ Result<Json> submit(Conductor& conductor, const Json& params) {
   if (from > 0) cycle.from_version = static_cast<int>(from);
   SB_TRY(cycle.improvement_plan, json_string(params, "plan"));
   SB_TRY(cycle.triggered_by, json_string_or(params, "triggered_by", ""));
+  // Before anything is built.
+  SB_CHECK(conductor.activator().check_pins(cycle.project, cycle.triggered_by));
   SB_TRY(task.title, json_string_or(params, "title", ""));
   task.payload = cycle.improvement_plan;
   task.created_ms = conductor.history().clock().unix_ms();

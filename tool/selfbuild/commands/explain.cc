@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "tool/selfbuild/command.h"
+#include "tool/selfbuild/receipt.h"
 #include "tool/selfbuild/records.h"
 #include "tool/selfbuild/screen.h"
 #include "tool/selfbuild/table.h"
@@ -76,11 +77,9 @@ Json story_json(const Ending& story, std::int64_t now) {
                        {"sentence", sentence(record)},
                        {"detail", parse_json(record.detail).value_or(Json::object())}});
   }
-  return {{"cycle", cycle_json(story.cycle, now)},
-          {"open", is_open(story)},
-          {"live", version_or_null(story.live)},
-          {"records", std::move(records)},
-          {"timings", timings_json(timings_of(story.journal))}};
+  return {{"cycle", cycle_json(story.cycle, now)}, {"open", is_open(story)},
+          {"live", version_or_null(story.live)},   {"receipt", receipt_of(story.journal)},
+          {"records", std::move(records)},         {"timings", timings_json(timings_of(story.journal))}};
 }
 
 Result<int> run(Program& program, const Options& options) {
@@ -100,6 +99,9 @@ Result<int> run(Program& program, const Options& options) {
   const std::string title = title_of(story.cycle);
   if (!title.empty()) text += paragraph("  ", title, console.columns);
   text += '\n' + steps(story, console) + '\n' + verdict(story, now, console);
+  for (const ReceiptLine& line : receipt_lines(receipt_of(story.journal))) {
+    text += paragraph(fmt::format("  {:<10}", line.label), line.text, console.columns);
+  }
   if (options.timings) text += "\nwhere the time went:\n" + timings_table(timings_of(story.journal));
   Console::data(text);
   return kDone;

@@ -2,7 +2,9 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "tool/selfbuild/version_change.h"
 
 namespace sb::tool {
@@ -12,7 +14,17 @@ struct Options {
   std::string version;
   std::string project;
   bool force = false;
+  std::vector<int> canary;
+  std::string canary_step = "5s";
+  std::string bake = "0s";
 };
+
+Result<Json> rollout_of(const Options& options) {
+  SB_TRY(const std::chrono::milliseconds step,
+         doing("reading --canary-step", parse_duration(options.canary_step)));
+  SB_TRY(const std::chrono::milliseconds bake, doing("reading --bake", parse_duration(options.bake)));
+  return Json{{"canary", options.canary}, {"canary_step_ms", step.count()}, {"bake_ms", bake.count()}};
+}
 
 // The named version, or the newest that was good in service: a candidate may be one whose cycle has died, or
 // is still at it.
@@ -41,7 +53,8 @@ Result<int> run(Program& program, const Options& options) {
                 fmt::format("{} was {}: {}", name, history::to_string(version.state), version.state_reason),
                 fmt::format("selfbuild promote {} --force", name));
   }
-  return change_version(program, version, history::CycleKind::promote);
+  SB_TRY(const Json rollout, rollout_of(options));
+  return change_version(program, version, history::CycleKind::promote, rollout);
 }
 
 }  // namespace
@@ -52,7 +65,10 @@ void add_promote(Program& program) {
       program.add("promote", "Update",
                   {.sentence = "Make a version live that is built and tested already.",
                    .examples = {{"selfbuild promote", "the newest version that was good in service"},
-                                {"selfbuild promote v3", "that one"}},
+                                {"selfbuild promote v3", "that one"},
+                                {"selfbuild promote v3 --canary 5,25 --bake 60s",
+                                 "first for 5%, then for 25% of new connections; then for all, with the old "
+                                 "version alive for a minute, to go back to at once"}},
                    .changes = "the pointer and the running services of the project; a row in history",
                    .exits = {kDone, kRefused, kUsage, kRolledBack, kUnavailable, kInterrupted}},
                   [&program, options] { return run(program, *options); });
@@ -61,6 +77,18 @@ void add_promote(Program& program) {
   command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   command.add_flag("--force", options->force, "Also a version that was rejected or rolled back before");
+  command
+      .add_option("--canary", options->canary,
+                  "Steps in percent of new connections; each is compared with the live version")
+      ->delimiter(',')
+      ->type_name("N,N,...");
+  command.add_option("--canary-step", options->canary_step, "How long each of them lasts")
+      ->capture_default_str()
+      ->type_name("TIME");
+  command
+      .add_option("--bake", options->bake, "Keep the old version alive and idle for so long after the switch")
+      ->capture_default_str()
+      ->type_name("TIME");
   program.add_json_option(command);
 }
 

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "tool/selfbuild/version_change.h"
 #include "update/live.h"
@@ -34,7 +35,7 @@ Result<int> run(Program& program, const Options& options) {
   SB_TRY(history::History * past, program.history());
   if (options.version.empty()) {
     SB_TRY(const history::Version version, chosen_without_name(program, project));
-    return change_version(program, version, history::CycleKind::rollback);
+    return change_version(program, version, history::CycleKind::rollback, Json::object());
   }
   SB_TRY(const int number, history::parse_version(options.version));
   SB_TRY(const history::Version version, past->version(project, number));
@@ -45,7 +46,7 @@ Result<int> run(Program& program, const Options& options) {
         fmt::format("{} was never good in service: it is {}", name, history::to_string(version.state)),
         "selfbuild promote " + name);
   }
-  return change_version(program, version, history::CycleKind::rollback);
+  return change_version(program, version, history::CycleKind::rollback, Json::object());
 }
 
 }  // namespace

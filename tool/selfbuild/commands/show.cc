@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "tool/selfbuild/command.h"
+#include "tool/selfbuild/receipt.h"
 #include "tool/selfbuild/records.h"
 #include "tool/selfbuild/table.h"
 #include "update/live.h"
@@ -44,7 +45,19 @@ std::string options_line(const std::string& options) {
   return join(parts, "; ");
 }
 
-std::string page(const history::Version& version, bool live, const Console& console) {
+// Of the newest cycle that put this version into service, or tried to; null when none did.
+Result<Json> newest_receipt(history::History& past, const history::Version& version) {
+  SB_TRY(const std::vector<history::Cycle> cycles, past.cycles(version.project));
+  for (const history::Cycle& cycle : cycles) {
+    if (cycle.version != version.number) continue;
+    SB_TRY(const std::vector<history::JournalRecord> journal, past.journal(cycle.id));
+    Json receipt = receipt_of(journal);
+    if (!receipt.is_null()) return receipt;
+  }
+  return Json(nullptr);
+}
+
+std::string page(const history::Version& version, bool live, const Json& receipt, const Console& console) {
   std::string text = fmt::format("{} {}: {}{}\n", version.project,
                                  console.styled(Console::Style::bold, history::version_name(version.number)),
                                  live ? console.styled(Console::Style::green, "live") + ", " : "",
@@ -62,6 +75,7 @@ std::string page(const history::Version& version, bool live, const Console& cons
   row("options", options_line(version.options));
   row("tests", version.test_results);
   row("digest", version.digest);
+  for (const ReceiptLine& line : receipt_lines(receipt)) row(line.label, line.text);
   text += '\n';
   if (version.outputs.empty()) return text + "Its files were removed by gc; what is written here stays.\n";
   Table files({{"FILE"}, {"SIZE", Table::Align::right}, {"MODE"}, {"SHA-256"}});
@@ -86,14 +100,16 @@ Result<int> run(Program& program, const Options& options) {
   SB_TRY(const std::optional<int> live_number, update::live_version(*home, project));
   const bool live = live_number == number;
   const std::string next = next_command(version, live, live_number.has_value());
+  SB_TRY(const Json receipt, newest_receipt(*past, version));
   if (program.json()) {
     Json value = version_json(version);
     value["live"] = live;
     value["next"] = next;
+    value["receipt"] = receipt;
     Console::json(value);
     return kDone;
   }
-  Console::data(page(version, live, program.console()));
+  Console::data(page(version, live, receipt, program.console()));
   Console::say("\nnext:\n  " + next);
   return kDone;
 }

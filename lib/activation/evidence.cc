@@ -1,0 +1,84 @@
+#include "activation/evidence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace sb::activation {
+namespace {
+
+constexpr double kMoreFailures = 0.02;
+constexpr int kFewestFailures = 2;
+constexpr double kMedianFactor = 2;
+constexpr double kMedianSlackMs = 5;
+constexpr double kP99Factor = 3;
+constexpr double kP99SlackMs = 20;
+
+double failure_rate(const Tally& tally) {
+  return tally.asked() == 0 ? 0 : static_cast<double>(tally.failed) / tally.asked();
+}
+
+double rounded(double ms) {
+  return std::round(ms * 1000) / 1000;
+}
+
+}  // namespace
+
+double Tally::quantile_ms(double part) const {
+  if (took.empty()) return 0;
+  std::vector<std::chrono::microseconds> sorted = took;
+  const auto rank = static_cast<std::size_t>(std::ceil(part * static_cast<double>(sorted.size())));
+  const auto at =
+      sorted.begin() + static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(rank, 1, sorted.size()) - 1);
+  std::ranges::nth_element(sorted, at);
+  return static_cast<double>(at->count()) / 1000;
+}
+
+Json to_json(const Tally& tally) {
+  return {{"served", tally.served},
+          {"failed", tally.failed},
+          {"p50_ms", rounded(tally.quantile_ms(0.5))},
+          {"p99_ms", rounded(tally.quantile_ms(0.99))}};
+}
+
+std::string objection(const Tally& live, const Tally& fresh) {
+  if (fresh.failed >= kFewestFailures && failure_rate(fresh) > failure_rate(live) + kMoreFailures) {
+    return fmt::format("{} of {} requests failed, of the live version {} of {}: {}", fresh.failed,
+                       fresh.asked(), live.failed, live.asked(), fresh.last_failure);
+  }
+  if (live.served == 0 || fresh.served == 0) return {};
+  const auto slower = [&](double part, double factor, double slack) {
+    return fresh.quantile_ms(part) > live.quantile_ms(part) * factor + slack;
+  };
+  const auto compared = [&](const char* what, double part) {
+    return fmt::format("{} {:.1f} ms, of the live version {:.1f} ms", what, fresh.quantile_ms(part),
+                       live.quantile_ms(part));
+  };
+  if (slower(0.5, kMedianFactor, kMedianSlackMs)) return compared("median", 0.5);
+  if (slower(0.99, kP99Factor, kP99SlackMs)) return compared("p99", 0.99);
+  return {};
+}
+
+Json to_json(const Receipt& receipt) {
+  Json canary = Json::array();
+  for (const CanaryStep& step : receipt.canary) {
+    canary.push_back({{"service", step.service},
+                      {"percent", step.percent},
+                      {"live", to_json(step.live)},
+                      {"new", to_json(step.fresh)}});
+  }
+  return {{"mode", receipt.mode},
+          {"served", receipt.before.served + receipt.during.served},
+          {"failed", receipt.before.failed + receipt.during.failed},
+          {"longest_gap_ms", receipt.longest_gap_ms},
+          {"before", to_json(receipt.before)},
+          {"during", to_json(receipt.during)},
+          {"digest", receipt.digest},
+          {"proofs", receipt.proofs},
+          {"canary", std::move(canary)},
+          {"interrupted", receipt.interrupted}};
+}
+
+}  // namespace sb::activation
