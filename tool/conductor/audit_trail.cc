@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::size_t kLongest = 500;  // of a subject or an outcome
 
+// Or waits: a claim changes nothing before its task is completed, and mostly ends with its worker.
 bool only_reads(std::string_view method) {
-  constexpr std::array<std::string_view, 3> kReading{"conductor.status", "activation.wait", "task.list"};
+  constexpr std::array<std::string_view, 4> kReading{"conductor.status", "activation.wait", "task.list",
+                                                     "task.claim"};
   return std::ranges::find(kReading, method) != kReading.end();
 }
 

@@ -77,7 +77,7 @@ void Conductor::say(const std::string& text) {
 
 Status Conductor::open_records() {
   std::vector<audit::Event> before;
-  SB_TRY(recorder_, audit::Recorder::open(home_.state() / "audit.db", started_ms_, log, before));
+  SB_TRY(recorder_, audit::Recorder::open(home_.audit_database(), started_ms_, log, before));
   audit_trail_.emplace(*recorder_, clock_);
   events_.emplace(*loop_, std::move(before), [this](const audit::Event& event) { recorder_->record(event); });
   state_events_.emplace(*loop_, *events_, [this]() -> Json {

@@ -39,10 +39,11 @@ class Conductor {
   ~Conductor();
 
   int run();  // until stop() or hand_over(); the code to exit with
-  // False while a service is being asked how it is, or the database is copied: destroying the conductor would
-  // wait for that.
+  // False while a service is being asked how it is, the database is copied, or the disk does not take
+  // records: destroying the conductor would wait for that.
   [[nodiscard]] bool can_end_at_once() const {
-    return probe_->idle() && backup_->idle() && version_checks_->idle();
+    return probe_->idle() && backup_->idle() && version_checks_->idle() &&
+           recorder_->flush(os::Milliseconds(0));
   }
   // Services run on, or are drained first.
   void stop(bool services, std::function<void()> stopping);

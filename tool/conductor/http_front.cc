@@ -12,8 +12,8 @@ constexpr const char* kUnixName = "http/unix";
 
 Status listen_local(http::Server& server, const os::Home& home, supervise::SocketVault& vault) {
   UniqueFd socket = vault.take(kUnixName);
-  if (!socket || !std::filesystem::exists(home.state() / "http.sock")) {
-    SB_TRY(socket, os::listen_unix(home.state() / "http.sock"));
+  if (!socket || !std::filesystem::exists(home.http_socket())) {
+    SB_TRY(socket, os::listen_unix(home.http_socket()));
   }
   vault.put(kUnixName, socket.get());
   return server.listen(std::move(socket), {});

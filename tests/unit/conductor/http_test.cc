@@ -27,9 +27,7 @@ using testing::StartsWith;
 
 class ConductorHttp : public testing::Test {
  protected:
-  [[nodiscard]] std::string address() const {
-    return "unix:" + (conductor_.home().state() / "http.sock").string();
-  }
+  [[nodiscard]] std::string address() const { return "unix:" + conductor_.home().http_socket().string(); }
   [[nodiscard]] std::string ask(const std::string& line, const std::string& fields = "") const {
     return talk(address(),
                 fmt::format("{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n", line, fields));
@@ -128,7 +126,7 @@ TEST_F(ConductorHttp, restarts_a_service_for_who_has_the_token_and_records_who_i
   EXPECT_THAT(ask("POST /services/web/rollback", bearer()), StartsWith("HTTP/1.1 409 "));
   conductor_.stop(true);
 
-  ASSERT_OK(sqlite::Database database, audit::open_audit_database(conductor_.home().state() / "audit.db"));
+  ASSERT_OK(sqlite::Database database, audit::open_audit_database(conductor_.home().audit_database()));
   ASSERT_OK(const std::vector<audit::Row> rows, audit::AuditLog(database).newest(100));
   std::vector<std::string> acts;
   for (const audit::Row& row : rows) {
@@ -160,7 +158,7 @@ TEST_F(ConductorHttp, gives_a_reader_that_was_away_what_it_has_missed_also_after
   (void)conductor_.call("service.restart", Json{{"name", "web"}});
   // What it was asked is recorded in their order: when this is on disk, so are the events before it.
   wait_until([&] {
-    Result<sqlite::Database> database = audit::open_audit_database(conductor_.home().state() / "audit.db");
+    Result<sqlite::Database> database = audit::open_audit_database(conductor_.home().audit_database());
     if (!database) return false;
     const auto rows = audit::AuditLog(*database).newest(100);
     return rows && !rows->empty() && rows->back().entry.act == "service.restart";
