@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "functional/http_service_test.h"
 #include "os/file_system.h"
 #include "os/process.h"
 #include "support/installation.h"
@@ -20,45 +21,11 @@ namespace {
 
 using testing::HasSubstr;
 using tests::Finished;
-using tests::LoadClient;
 using tests::LoadReport;
 
-class HttpSwap : public testing::Test {
+class HttpSwap : public HttpServiceTest {
  protected:
-  void SetUp() override {
-    host_.copy_project("http_project");
-    const Finished first = host_.selfbuild({"update"});
-    ASSERT_EQ(first.code, 0) << first.all();
-    ASSERT_EQ(host_.live("http-service"), "v1");
-  }
-
-  Json status() {
-    const Finished finished = host_.selfbuild({"conductor", "status", "--json"});
-    return parse_json(finished.out).value_or(Json::object());
-  }
-  Json service() {
-    const Json now = status();
-    for (const Json& candidate : now.at("services")) {
-      if (candidate.at("name") == "http-service") return candidate;
-    }
-    return Json::object();
-  }
-  std::unique_ptr<LoadClient> load() {
-    tests::LoadSpec spec;
-    spec.address = service().at("sockets").at(0).get<std::string>();
-    auto client = LoadClient::start(spec);
-    EXPECT_TRUE(client.has_value());
-    // The old version answers before anything is changed.
-    EXPECT_TRUE((*client)->wait_until([](const LoadReport& report) { return report.ok >= 200; }));
-    return std::move(*client);
-  }
   std::filesystem::path next_version() { return host_.patch("version.h", "\"v1\"", "\"v2\""); }
-
-  static void expect_no_failure(const LoadReport& report) {
-    EXPECT_EQ(report.failed, 0U) << to_json(report).dump(2);
-    EXPECT_GE(report.sent, 1000U) << "too little load to prove anything";
-  }
-  tests::Installation host_;
 };
 
 TEST_F(HttpSwap, loses_no_request_and_answers_with_both_versions) {
