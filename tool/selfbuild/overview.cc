@@ -64,7 +64,25 @@ std::string joined_sockets(const Json& service) {
       if (socket.is_string()) sockets.push_back(socket.get<std::string>());
     }
   }
-  return join(sockets, " ");
+  const std::string steering = member(service, "steering");
+  return join(sockets, " ") + (steering.empty() || sockets.empty() ? "" : fmt::format(" ({})", steering));
+}
+
+// A service that is well needs no words; what it said last explains one that is not. And what no swap may
+// move is said together with the command that changes it.
+std::string note_of(const Json& service, bool well) {
+  std::vector<std::string> notes;
+  if (!well) {
+    const std::string said = member(service, "status_text");
+    notes.push_back(said.empty() ? member(service, "last_exit") : said);
+  }
+  if (const std::string pin = member(service, "pin"); !pin.empty()) {
+    notes.push_back(fmt::format("{}: {} (selfbuild unpin {} --project {})", pin,
+                                member(service, "pin_reason"), member(service, "name"),
+                                member(service, "project")));
+  }
+  std::erase(notes, "");
+  return join(notes, "; ");
 }
 
 std::string service_table(const Json& services, const Console& console, std::int64_t now) {
@@ -82,9 +100,6 @@ std::string service_table(const Json& services, const Console& console, std::int
     const auto version = static_cast<int>(number(service, "version"));
     const bool well = state == "running";
     const bool on_its_way = state == "starting" || state == "reloading" || state == "stopping";
-    // A service that is well needs no words; what it said last explains one that is not.
-    std::string note = member(service, "status_text");
-    if (!well && note.empty()) note = member(service, "last_exit");
     table.add({member(service, "name"), version > 0 ? history::version_name(version) : "-",
                console.styled(well         ? Style::green
                               : on_its_way ? Style::bold
@@ -92,9 +107,20 @@ std::string service_table(const Json& services, const Console& console, std::int
                               state),
                since > 0 ? age(now - since) : "-", pid > 0 ? fmt::to_string(pid) : "-",
                fmt::to_string(number(service, "restarts")), joined_sockets(service)},
-              well ? "" : note);
+              note_of(service, well));
   }
   return table.render(console.columns);
+}
+
+// A swap that waits for a person.
+std::string pause_line(const Overview& overview, const Console& console) {
+  if (!overview.conductor) return {};
+  const Json activation = overview.conductor->value("activation", Json(nullptr));
+  if (!activation.is_object() || !json_bool_or(activation, "paused", false).value_or(false)) return {};
+  return console.styled(Style::bold,
+                        fmt::format("the swap of {} is paused at {}: selfbuild resume, or selfbuild abort",
+                                    member(activation, "project"), member(activation, "step"))) +
+         '\n';
 }
 
 std::string cycle_lines(const Overview& overview, const Console& console, std::int64_t now) {
@@ -212,6 +238,7 @@ std::string overview_screen(const Overview& overview, const Console& console, st
     text += console.styled(Style::red, overview.conductor_problem) + '\n';
   }
   if (!services.empty()) text += service_table(services, console, now_ms);
+  text += pause_line(overview, console);
   const std::string cycles = cycle_lines(overview, console, now_ms);
   return cycles.empty() ? text : text + '\n' + cycles;
 }

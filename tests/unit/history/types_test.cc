@@ -43,7 +43,7 @@ int words_that_read_back(Parse parse) {
 }
 
 TEST(HistoryTypes, every_word_reads_back) {
-  EXPECT_EQ(words_that_read_back<Step>(parse_step), 19);
+  EXPECT_EQ(words_that_read_back<Step>(parse_step), 24);
   EXPECT_EQ(words_that_read_back<BuildStatus>(parse_build_status), 7);
   EXPECT_EQ(words_that_read_back<VersionState>(parse_version_state), 4);
   EXPECT_EQ(words_that_read_back<CycleKind>(parse_cycle_kind), 3);
