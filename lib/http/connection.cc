@@ -194,7 +194,8 @@ void Connection::arrange() {
   } else if (!readable_) {
     readable_ = loop_.on_readable(fd_.get(), [this] { read(); });
   }
-  if (phase != Phase::sending && !(streaming_ && !out_.empty())) {
+  const bool writes = phase == Phase::sending || (streaming_ && !out_.empty());
+  if (!writes) {
     writable_.reset();
   } else if (!writable_) {
     writable_ = loop_.on_writable(fd_.get(), [this] { write(); });

@@ -36,7 +36,7 @@ bool cannot_be_http(std::string_view begun) {
   const std::string_view method = begun.substr(0, blank);
   if (method.size() > kLongestMethod) return true;
   if (blank == std::string_view::npos) return !is_upper(begun.back()) && begun.back() != '-';
-  return blank == 0 || !(is_visible(begun.back()) || begun.back() == ' ');
+  return blank == 0 || (!is_visible(begun.back()) && begun.back() != ' ');
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ class ListeningSockets {
     UniqueFd fd;      // none: lost
     UniqueFd side_b;  // none: fd is shared by both sides
     [[nodiscard]] const UniqueFd& of(Side side) const { return side_b && side == Side::b ? side_b : fd; }
-    [[nodiscard]] bool used_by(const ServiceSpec& spec) const;
+    [[nodiscard]] bool used_by(const ServiceSpec& wanted) const;
   };
   [[nodiscard]] Entry* find(const SocketSpec& spec);
   [[nodiscard]] std::string vault_name(const SocketSpec& spec) const;
