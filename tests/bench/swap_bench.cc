@@ -144,23 +144,23 @@ void compare(const std::string& loop, LoadSpec (*load)(const std::string&), int 
     add(records, kind.name + " " + loop,
         measure_quietly(kind.name + ", " + loop + " loop", load(peer->address()), swaps, *peer));
   }
-  const std::unique_ptr<Peer> ours = our_service({.serving = plan.serving});
+  Ours ours({.serving = plan.serving});
   add(records, "selfbuild " + loop,
-      measure_quietly("selfbuild, " + loop + " loop", load(ours->address()), swaps, *ours));
+      measure_quietly("selfbuild, " + loop + " loop", load(ours.address()), swaps, ours));
 }
 
 // Half of the swaps under the open loop, where latencies mean something, and the other half under the closed
 // one, which goes on until all requests are answered.
 void run_long(const Plan& plan, Records& records) {
-  const std::unique_ptr<Peer> ours = our_service({.serving = plan.serving});
+  Ours ours({.serving = plan.serving});
   const Measured open =
-      measure_quietly("selfbuild, the long run", open_loop(ours->address()), plan.swaps / 2, *ours);
-  const std::unique_ptr<LoadClient> client = must(LoadClient::start(closed_loop(ours->address())));
+      measure_quietly("selfbuild, the long run", open_loop(ours.address()), plan.swaps / 2, ours);
+  const std::unique_ptr<LoadClient> client = must(LoadClient::start(closed_loop(ours.address())));
   int swaps = open.swaps;
   LoadReport closed;
   const auto answered = [&] { return open.during.sent + closed.sent; };
   while (swaps < plan.swaps || answered() < plan.requests) {
-    ours->swap();
+    ours.swap();
     ++swaps;
     const LoadReport lap = client->lap();
     closed.sent += lap.sent;
@@ -197,9 +197,9 @@ void run_long(const Plan& plan, Records& records) {
 }
 
 void run_exclusive(const Plan& plan, Records& records) {
-  const std::unique_ptr<Peer> ours = our_service({.serving = plan.serving, .swap = "drain-first"});
+  Ours ours({.serving = plan.serving, .swap = "drain-first"});
   const Measured measured =
-      measure_quietly("selfbuild, exclusive", open_loop(ours->address()), kPeerSwaps, *ours);
+      measure_quietly("selfbuild, exclusive", open_loop(ours.address()), kPeerSwaps, ours);
   add(records, "selfbuild exclusive", measured);
 }
 
@@ -256,7 +256,8 @@ void run_crashes(const std::string& floor_program, const Plan& plan, Records& re
     for (const PeerKind& kind : other_supervisors()) {
       if (kind.restarts) report(kind.name, *kind.start(serving));
     }
-    report("selfbuild", *our_service({.serving = serving}));
+    Ours ours({.serving = serving});
+    report("selfbuild", ours);
   }
 }
 
@@ -264,14 +265,14 @@ void run_crashes(const std::string& floor_program, const Plan& plan, Records& re
 void run_crashes_under_load(const Plan& plan, Records& records) {
   Serving serving = plan.serving;
   serving.boot_ms = 0;
-  const std::unique_ptr<Peer> ours = our_service({.serving = serving});
-  const std::unique_ptr<LoadClient> client = must(LoadClient::start(open_loop(ours->address())));
+  Ours ours({.serving = serving});
+  const std::unique_ptr<LoadClient> client = must(LoadClient::start(open_loop(ours.address())));
   std::uint64_t in_flight = 0;
   fmt::print(stderr, "crashes under load, selfbuild …\n");
   for (int i = 0; i < kCrashes; ++i) {
-    ours->swap();
+    ours.swap();
     std::this_thread::sleep_for(milliseconds(500));
-    const int pid = std::stoi(get(ours->address(), "/pid"));
+    const int pid = std::stoi(get(ours.address(), "/pid"));
     (void)client->wait_until([&](const LoadReport& report) {
       in_flight += report.sent - report.ok - report.failed;
       return true;

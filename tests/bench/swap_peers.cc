@@ -21,7 +21,6 @@
 #include "base/unique_fd.h"
 #include "bench/commands.h"
 #include "support/files.h"
-#include "support/installation.h"
 
 namespace sb::bench {
 namespace {
@@ -181,37 +180,6 @@ std::unique_ptr<Peer> start_haproxy(const Serving& /*serving*/) {
                                .swap = {"sh", "-c", "kill -USR2 $(head -n 1 {folder}/pid)"}});
 }
 
-// A project with one service, as a user would have it.
-class Ours : public Peer {
- public:
-  explicit Ours(const OurService& service) : address_(free_address()) {
-    host_.copy_project("http_project");
-    host_.edit("selfbuild.yaml", "127.0.0.1:0", address_);
-    host_.edit("selfbuild.yaml", "swap: overlap", "swap: " + service.swap);
-    host_.edit("selfbuild.yaml", "probation: 2s", "probation: 200ms");
-    host_.edit("selfbuild.yaml", "command: [bin/http_service]",
-               fmt::format("command: [bin/http_service, --boot, \"{}\", --work, \"{}\"]",
-                           service.serving.boot_ms, service.serving.work_ms));
-    host_.commit("first");
-    must("selfbuild update", host_.selfbuild({"update"}));
-    host_.edit("version.h", "#define HTTP_SERVICE_VERSION \"", "#define HTTP_SERVICE_VERSION \"next to ");
-    host_.commit("second");
-    must("selfbuild update", host_.selfbuild({"update"}));
-    wait_until_served(address_);
-  }
-  void swap() override {
-    live_ = 3 - live_;
-    must("selfbuild promote", host_.selfbuild({"promote", fmt::format("v{}", live_)}));
-  }
-  [[nodiscard]] std::string address() const override { return address_; }
-  [[nodiscard]] const tests::Installation& host() const { return host_; }
-
- private:
-  tests::Installation host_;
-  std::string address_;
-  int live_ = 2;
-};
-
 // Waits for the program and starts it again, and does nothing else.
 class Floor : public Peer {
  public:
@@ -261,8 +229,25 @@ std::vector<PeerKind> other_supervisors() {
           {.name = "HAProxy reload", .restarts = false, .start = start_haproxy}};
 }
 
-std::unique_ptr<Peer> our_service(const OurService& service) {
-  return std::make_unique<Ours>(service);
+Ours::Ours(const OurService& service) : address_(free_address()) {
+  host_.copy_project("http_project");
+  host_.edit("selfbuild.yaml", "127.0.0.1:0", address_);
+  host_.edit("selfbuild.yaml", "swap: overlap", "swap: " + service.swap);
+  host_.edit("selfbuild.yaml", "probation: 2s", "probation: 200ms");
+  host_.edit("selfbuild.yaml", "command: [bin/http_service]",
+             fmt::format("command: [bin/http_service, --boot, \"{}\", --work, \"{}\"]",
+                         service.serving.boot_ms, service.serving.work_ms));
+  host_.commit("first");
+  must("selfbuild update", host_.selfbuild({"update"}));
+  host_.edit("version.h", "#define HTTP_SERVICE_VERSION \"", "#define HTTP_SERVICE_VERSION \"next to ");
+  host_.commit("second");
+  must("selfbuild update", host_.selfbuild({"update"}));
+  wait_until_served(address_);
+}
+
+void Ours::swap() {
+  live_ = 3 - live_;
+  must("selfbuild promote", host_.selfbuild({"promote", fmt::format("v{}", live_)}));
 }
 
 std::string service_program() {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
+#include "support/installation.h"
 
 namespace sb::bench {
 
@@ -42,7 +42,18 @@ struct OurService {
   std::string swap = "overlap";  // or drain-first
 };
 // Two versions of the service, built by `selfbuild update`; each swap is a `selfbuild promote` of the other.
-[[nodiscard]] std::unique_ptr<Peer> our_service(const OurService& service);
+class Ours : public Peer {
+ public:
+  explicit Ours(const OurService& service);
+  void swap() override;
+  [[nodiscard]] std::string address() const override { return address_; }
+  [[nodiscard]] const tests::Installation& host() const { return host_; }
+
+ private:
+  tests::Installation host_;
+  std::string address_;
+  int live_ = 2;
+};
 // http_service as `selfbuild update` builds it, for the peers; made once.
 [[nodiscard]] std::string service_program();
 
