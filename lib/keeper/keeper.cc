@@ -7,8 +7,7 @@
 //   conductor-keeper LOCK FOLDER PROGRAM [PAUSE]
 //
 // LOCK: an open descriptor whose lock says that a keeper runs. FOLDER, PROGRAM: see programs.h. PAUSE: the
-// longest, in ms (2000). Ends with the conductor's code 0, or kGiveUp at first, or SIGTERM, SIGINT (passed
-// on).
+// longest, in ms (2000). Ends with the conductor's code 0, or kGiveUp at first, or a signal (passed on).
 #include "keeper/keeper.h"
 
 #include <algorithm>
@@ -37,6 +36,7 @@ using std::chrono::milliseconds;
 
 constexpr int kUnavailable = 4;  // as `conductor run` documents it
 constexpr std::chrono::minutes kGoodRun{1};
+constexpr milliseconds kUp{500};  // lived longer than a start takes: the next one is started at once
 constexpr std::array kPauses{milliseconds(0), milliseconds(100), milliseconds(500), milliseconds::max()};
 
 class Keeper {
@@ -127,7 +127,8 @@ class Keeper {
     if (code == kGiveUp && boots_ == 1) result_ = kUnavailable;
     if (code == kHandOver || start_at_ - started_ >= kGoodRun) deaths_ = 0;
     if (code == kHandOver || result_ >= 0) return;
-    const auto pause = std::min(kPauses[std::min(deaths_, kPauses.size() - 1)], longest_pause_);
+    const auto young = std::min(kPauses[std::min(deaths_, kPauses.size() - 1)], longest_pause_);
+    const auto pause = start_at_ - started_ < kUp ? young : milliseconds(0);
     start_at_ += pause;
     ::dprintf(2, "keeper: the conductor ended with code %d; starting it again in %ld ms\n", code,
               pause.count());

@@ -1,6 +1,7 @@
 // A stand-in for the conductor, started by the real keeper as `fake_conductor serve`. It plays what
 // FAKE_SCENE says; each run appends a line to runs in FAKE_FOLDER.
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -209,6 +210,12 @@ int play(const std::string& scene) {
     (void)link.take_all();
     note(fmt::format("boots {} deaths {}", link.boots(), link.deaths()));
     return run <= 3 ? 1 : 0;
+  }
+  if (scene == "dies_later") {
+    if (run > 3) return 0;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(550);
+    while (std::chrono::steady_clock::now() < until) ::poll(nullptr, 0, 50);
+    die();
   }
   if (scene == "give_up") return sb::keeper::kGiveUp;
   if (scene == "sockets") return leave_sockets(link, run);

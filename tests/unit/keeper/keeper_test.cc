@@ -37,6 +37,7 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 class Keeper : public testing::Test {
@@ -138,6 +139,13 @@ TEST_F(Keeper, waits_longer_before_each_restart) {
   for (const char* wait : {" 0 ms", " 100 ms", " 300 ms"}) EXPECT_THAT(output, HasSubstr(wait));
   EXPECT_THAT(lines("notes"),
               ElementsAre("boots 1 deaths 0", "boots 2 deaths 1", "boots 3 deaths 2", "boots 4 deaths 3"));
+}
+
+TEST_F(Keeper, starts_a_conductor_that_was_up_again_at_once_however_often_it_dies) {
+  start("dies_later", "3600000");
+  EXPECT_EQ(end(), "exit code 0");
+  EXPECT_THAT(lines("runs"), SizeIs(4));
+  EXPECT_THAT(rest_of_output(), Not(HasSubstr("again in 3600000 ms")));
 }
 
 TEST_F(Keeper, does_not_restart_a_conductor_that_gives_up) {
