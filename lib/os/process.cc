@@ -10,12 +10,15 @@
 #include <fmt/format.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/text.h"
+#include "os/bind_filter.h"
 #include "os/file_system.h"
+#include "os/unix_socket.h"
 
 namespace sb::os {
 namespace {
@@ -79,6 +82,25 @@ void write_listen_pid(std::array<char, 32>& variable) {
   variable[at] = '\0';
 }
 
+// Sends one descriptor, and closes it. Its message has an empty text. Async-signal-safe.
+void hand_over(int socket, int fd) {
+  char none = 0;
+  iovec text{.iov_base = &none, .iov_len = 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::close(fd);
+}
+
 // Puts sockets at 3, 4, … and the error pipe behind them, whatever numbers they had; closes all the rest.
 bool arrange_descriptors(const SpawnSpec& spec, int& error_pipe) {
   const int count = static_cast<int>(spec.sockets.size());
@@ -107,7 +129,8 @@ bool arrange_descriptors(const SpawnSpec& spec, int& error_pipe) {
   return ::close_range(static_cast<unsigned>(error_pipe) + 1, ~0U, 0) == 0;
 }
 
-[[noreturn]] void run_child(const SpawnSpec& spec, Prepared& prepared, int error_pipe, pid_t parent) {
+[[noreturn]] void run_child(const SpawnSpec& spec, Prepared& prepared, int error_pipe, int bind_calls,
+                            pid_t parent) {
   const auto give_up = [&](int code) {
     (void)!::write(error_pipe, &code, sizeof code);
     ::_exit(127);
@@ -122,6 +145,10 @@ bool arrange_descriptors(const SpawnSpec& spec, int& error_pipe) {
   if (spec.die_with_parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(127);  // the parent died before the call above
+  }
+  if (bind_calls >= 0) {
+    const int listener = install_bind_filter();
+    if (listener >= 0) hand_over(bind_calls, listener);
   }
   if (!arrange_descriptors(spec, error_pipe)) give_up(errno);
   if (!prepared.directory.empty() && ::chdir(prepared.directory.c_str()) != 0) give_up(errno);
@@ -153,6 +180,15 @@ Result<Process> spawn(const SpawnSpec& spec) {
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(errno_error("cannot create a pipe"));
   UniqueFd error_reader(ends[0]);
   UniqueFd error_writer(ends[1]);
+  UniqueFd listener_reader;
+  UniqueFd listener_writer;
+  if (spec.ask_for_binds) {
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+      return fail(errno_error("cannot create a pair of sockets"));
+    }
+    listener_reader = UniqueFd(ends[0]);
+    listener_writer = UniqueFd(ends[1]);
+  }
 
   const pid_t parent = ::getpid();
   // Shares our memory until it calls exec, so that none of it has to be copied: a crash is mended sooner.
@@ -163,11 +199,12 @@ Result<Process> spawn(const SpawnSpec& spec) {
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::vfork();  // NOLINT(bugprone-unsafe-functions): the child only calls what it may
-  if (pid == 0) run_child(spec, prepared, error_writer.get(), parent);
+  if (pid == 0) run_child(spec, prepared, error_writer.get(), listener_writer.get(), parent);
   const int fork_error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return fail(errno_error("cannot start a process", fork_error));
   error_writer.reset();
+  listener_writer.reset();
 
   int code = 0;
   ssize_t got = 0;
@@ -180,6 +217,10 @@ Result<Process> spawn(const SpawnSpec& spec) {
   }
   Process process{.pid = pid, .start_ticks = start_ticks_of(pid).value_or(0), .pidfd = open_pidfd(pid)};
   if (!process.pidfd) return fail(errno_error(fmt::format("cannot watch {}", prepared.program)));
+  if (listener_reader) {
+    Result<Message> sent = receive_with_fds(listener_reader.get());
+    if (sent && !sent->fds.empty()) process.bind_calls = std::move(sent->fds.front());
+  }
   return process;
 }
 

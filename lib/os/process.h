@@ -26,6 +26,9 @@ struct SpawnSpec {
   int output = -1;                        // becomes 1 and 2 in the child; -1: /dev/null
   bool new_session = true;                // setsid(): signals to the group reach all that did not leave it
   bool die_with_parent = false;           // SIGKILL when the spawning thread ends (PR_SET_PDEATHSIG)
+  // bind and listen of it and of all that it starts wait for an answer, see bind_filter.h; where the host
+  // does not allow that it starts without.
+  bool ask_for_binds = false;
 };
 
 // A child, or an adopted process. Closing the pidfd does not touch the process.
@@ -33,6 +36,7 @@ struct Process {
   pid_t pid = -1;
   std::uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat
   UniqueFd pidfd;                 // readable when the process has ended
+  UniqueFd bind_calls{};          // the listener of bind_filter.h; none: not asked for, or not allowed
 };
 
 // Starts a program with every other descriptor closed, default signal dispositions and an empty signal mask.

@@ -25,7 +25,7 @@
 //   spec:
 //     command: [bin/hello]
 //     environment: {GREETING: hi}
-//     sockets: [{name: http, listen: "127.0.0.1:8080"}]
+//     sockets: [{name: http, listen: "127.0.0.1:8080", take: inherit}]   # or bind, auto: see supervise::Take
 //     start: {tcp: http}                # asked until it is good; default: none
 //     ready: {notify: true}             # or {http: "http:/ready"} {tcp: http} {unix: /path} {command: [...]}
 //     health: {http: "http:/health", interval: 1s, timeout: 2s, failures: 3, successes: 1}

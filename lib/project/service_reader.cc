@@ -19,6 +19,7 @@ using supervise::SafeModeKind;
 using supervise::ServiceSpec;
 using supervise::SocketSpec;
 using supervise::SwapMode;
+using supervise::Take;
 
 using namespace std::chrono_literals;
 
@@ -36,6 +37,9 @@ void read_socket(Fields& fields, std::vector<SocketSpec>& sockets) {
   fields.text("name", socket.name, rule_socket_name);
   fields.require("listen");
   fields.text("listen", socket.listen, rule_address);
+  static const std::array<std::pair<std::string, Take>, 3> kTakes = {
+      {{"inherit", Take::inherit}, {"bind", Take::bind}, {"auto", Take::automatic}}};
+  fields.choice<Take>("take", socket.take, kTakes);
   for (const SocketSpec& other : sockets) {
     if (!socket.name.empty() && other.name == socket.name) {
       fields.wrong("name", fmt::format("two sockets are named \"{}\"", socket.name));

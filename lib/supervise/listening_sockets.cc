@@ -18,18 +18,60 @@ namespace {
 // In the vault, before the name of the socket that it belongs to.
 const std::string kSideB = "b:";
 
+constexpr int kFirstPassed = 3;    // sd_listen_fds(3)
+constexpr int kMostSearched = 64;  // descriptors of a process
+
 bool is_listening(int fd) {
   int on = 0;
   socklen_t size = sizeof on;
   return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
 }
 
-// A duplicate of the process's n-th passed socket, when it still is one. Refused for processes that are not
+// The kernel's number of a socket, whatever descriptor stands for it (SO_COOKIE, Linux 4.6).
+std::optional<std::uint64_t> cookie_of(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return std::nullopt;
+  return cookie;
+}
+
+// Programs that bind a path remove what is there first. Our socket can be reached again only by a second name
+// that it had all the time.
+std::string second_name(const std::string& path) {
+  return path + ".selfbuild";
+}
+
+void give_second_name(const std::string& listen) {
+  const Result<Address> address = parse_address(listen);
+  if (!address || !address->is_unix()) return;
+  (void)!::link(address->unix_path.c_str(), second_name(address->unix_path).c_str());
+}
+
+void restore_path(const Address& address) {
+  if (address.is_unix()) (void)!::link(second_name(address.unix_path).c_str(), address.unix_path.c_str());
+}
+
+void remove_socket_file(const std::string& path) {
+  struct stat there{};
+  if (::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode)) ::unlink(path.c_str());
+}
+
+// A duplicate of the process's descriptor, when it is a listening socket. Refused for processes that are not
 // our descendants where Yama says so.
-UniqueFd from_process(const os::Process& process, std::size_t n) {
-  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.pidfd.get(), 3 + static_cast<int>(n), 0)));
+UniqueFd duplicate_of(const os::Process& process, int number) {
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.pidfd.get(), number, 0)));
   if (fd && !is_listening(fd.get())) fd.reset();
   return fd;
+}
+
+// As the table has it; empty when it has none.
+std::string address_of(int fd) {
+  std::vector<std::byte> bytes(sizeof(sockaddr_storage));
+  auto size = static_cast<socklen_t>(bytes.size());
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(bytes.data()), &size) != 0) return {};
+  bytes.resize(std::min<std::size_t>(size, bytes.size()));
+  const std::optional<Address> address = address_from(bytes, "/");
+  return address ? address->to_string() : "";
 }
 
 }  // namespace
@@ -52,6 +94,21 @@ void ListeningSockets::keep(const Entry& entry) {
   if (entry.side_b) around_.vault.put(kSideB + vault_name(entry.spec), entry.side_b.get());
 }
 
+// From the process that has it, when the kernel allows: where it was passed, or wherever its bind put it.
+UniqueFd ListeningSockets::from_process(const os::Process& process, const ServiceSpec& spec,
+                                        const Entry& entry) {
+  const auto wanted = std::ranges::find(spec.sockets, entry.spec);
+  if (wanted == spec.sockets.end()) return {};
+  const auto before = std::ranges::count_if(spec.sockets.begin(), wanted,
+                                            [](const SocketSpec& one) { return one.take != Take::bind; });
+  if (wanted->take != Take::bind) return duplicate_of(process, kFirstPassed + static_cast<int>(before));
+  for (int fd = kFirstPassed; fd < kMostSearched; ++fd) {
+    UniqueFd found = duplicate_of(process, fd);
+    if (found && address_of(found.get()) == entry.address) return found;
+  }
+  return {};
+}
+
 void ListeningSockets::recover(const std::vector<SocketRow>& rows, const os::Process* holder,
                                const ServiceSpec& holder_spec, Side live) {
   for (const SocketRow& row : rows) {
@@ -64,12 +121,7 @@ void ListeningSockets::recover(const std::vector<SocketRow>& rows, const os::Pro
       if (live == Side::b && entry.side_b) entry.fd = std::move(entry.side_b);
       entry.side_b.reset();
     }
-    if (!entry.fd && holder != nullptr) {
-      const auto passed = std::ranges::find(holder_spec.sockets, row.spec);
-      if (passed != holder_spec.sockets.end()) {
-        entry.fd = from_process(*holder, static_cast<std::size_t>(passed - holder_spec.sockets.begin()));
-      }
-    }
+    if (!entry.fd && holder != nullptr) entry.fd = from_process(*holder, holder_spec, entry);
     if (entry.fd) {
       keep(entry);
     } else {
@@ -98,6 +150,10 @@ Status ListeningSockets::bind(Entry& entry, Side side) {
     SB_TRY(BoundSocket bound, bind_socket(spec));
     entry.address = bound.address;
     entry.fd = std::move(bound.fd);
+    // That of an earlier socket.
+    if (const Result<Address> address = parse_address(entry.address); address && address->is_unix()) {
+      remove_socket_file(second_name(address->unix_path));
+    }
   }
   keep(entry);
   return around_.table.put_socket(
@@ -138,11 +194,39 @@ Result<ListeningSockets::Passed> ListeningSockets::for_spec(const ServiceSpec& s
       }
       lost_.clear();
     }
+    if (wanted.take != Take::inherit) give_second_name(entry->address);
+    if (wanted.take == Take::bind) continue;
     passed.fds.push_back(entry->of(side).get());
     passed.names.push_back(wanted.name);
   }
   passed.addresses = addresses(spec, side);
   return passed;
+}
+
+std::optional<ListeningSockets::Taken> ListeningSockets::for_bind(const ServiceSpec& spec, Side side,
+                                                                  const AskedAddress& asked) {
+  std::vector<const Entry*> candidates;
+  std::vector<Address> known;
+  for (const SocketSpec& wanted : spec.sockets) {
+    const Entry* const entry = wanted.take == Take::inherit ? nullptr : find(wanted);
+    if (entry == nullptr || !entry->fd) continue;
+    Result<Address> address = parse_address(entry->address);
+    if (!address) continue;
+    candidates.push_back(entry);
+    known.push_back(std::move(*address));
+  }
+  const std::optional<std::size_t> index = match(asked, known);
+  if (!index) return std::nullopt;
+  const Entry& entry = *candidates[*index];
+  restore_path(known[*index]);
+  return Taken{.fd = entry.of(side).get(), .name = entry.spec.name};
+}
+
+bool ListeningSockets::has(int fd) const {
+  const std::optional<std::uint64_t> wanted = cookie_of(fd);
+  return wanted && std::ranges::any_of(entries_, [&](const Entry& entry) {
+           return cookie_of(entry.fd.get()) == wanted || cookie_of(entry.side_b.get()) == wanted;
+         });
 }
 
 std::vector<BoundAddress> ListeningSockets::addresses(const ServiceSpec& spec, Side side) const {
@@ -208,9 +292,8 @@ void ListeningSockets::forget(const Entry& entry) {
   const Result<Address> address = parse_address(entry.address);
   const bool still_used = std::ranges::find(entries_, entry.address, &Entry::address) != entries_.end();
   if (!address || !address->is_unix() || still_used) return;
-  struct stat there{};
-  const bool is_socket = ::lstat(address->unix_path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
-  if (is_socket) ::unlink(address->unix_path.c_str());
+  remove_socket_file(address->unix_path);
+  remove_socket_file(second_name(address->unix_path));
 }
 
 void ListeningSockets::keep_only(const ServiceSpec& spec) {

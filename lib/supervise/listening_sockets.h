@@ -4,9 +4,11 @@
 // next.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "supervise/bind_match.h"
 #include "supervise/probe.h"
 #include "supervise/steering.h"
 #include "supervise/surroundings.h"
@@ -19,8 +21,8 @@ class ListeningSockets {
       : around_(around), service_(std::move(service)) {}
 
   // After a restart of the conductor: gets back from the vault what the table says was bound; what is not
-  // there is taken from the running process (which has it as descriptor 3, 4, …), when the kernel allows, or
-  // else is lost.
+  // there is taken from the running process (which has it as descriptor 3, 4, … or where its bind put it),
+  // when the kernel allows, or else is lost.
   void recover(const std::vector<SocketRow>& rows, const os::Process* holder, const ServiceSpec& holder_spec,
                Side live);
 
@@ -33,6 +35,15 @@ class ListeningSockets {
     std::vector<BoundAddress> addresses;
   };
   [[nodiscard]] Result<Passed> for_spec(const ServiceSpec& spec, Side side);
+  // The one that a call of bind means, when it is open and may be taken so. A Unix socket whose
+  // file is gone is there again.
+  struct Taken {
+    int fd = -1;  // still ours
+    std::string name;
+  };
+  [[nodiscard]] std::optional<Taken> for_bind(const ServiceSpec& spec, Side side, const AskedAddress& asked);
+  // The descriptor is one of these sockets.
+  [[nodiscard]] bool has(int fd) const;
   // The addresses as far as they are known, and from where this side is asked; binds nothing.
   [[nodiscard]] std::vector<BoundAddress> addresses(const ServiceSpec& spec, Side side) const;
   // Those of the spec that are open, of both sides; still ours.
@@ -63,6 +74,8 @@ class ListeningSockets {
   };
   [[nodiscard]] Entry* find(const SocketSpec& spec);
   [[nodiscard]] std::string vault_name(const SocketSpec& spec) const;
+  [[nodiscard]] static UniqueFd from_process(const os::Process& process, const ServiceSpec& spec,
+                                             const Entry& entry);
   Status bind(Entry& entry, Side side);
   Status share(Entry& entry, const Entry& other);
   void keep(const Entry& entry);

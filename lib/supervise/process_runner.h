@@ -34,6 +34,8 @@ class ProcessRunner {
   [[nodiscard]] virtual os::Watch on_end_alone(const os::Process& process,
                                                std::function<void(os::Exit)> callback) = 0;
   virtual void signal(const os::Process& process, int signal, bool whole_group) = 0;
+  // Calls as long as a process under this listener (os/bind_filter.h) waits for an answer, or none is left.
+  [[nodiscard]] virtual os::Watch on_bind_calls(int listener, std::function<void()> callback) = 0;
 };
 
 class RealProcessRunner final : public ProcessRunner {
@@ -53,6 +55,9 @@ class RealProcessRunner final : public ProcessRunner {
                                        std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override {
     os::send_signal(process, signal, whole_group);
+  }
+  [[nodiscard]] os::Watch on_bind_calls(int listener, std::function<void()> callback) override {
+    return loop_.on_readable(listener, std::move(callback));
   }
 
  private:

@@ -134,6 +134,7 @@ void Service::remove() {
   records_.clear();
   next_row_.reset();
   answers_itself();
+  bind_answers_.drop_all();
   sockets_.close_all();
   parked_.drop_all();
   note(around_.table.erase_service(name()));

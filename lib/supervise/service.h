@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "supervise/backoff.h"
+#include "supervise/bind_answers.h"
 #include "supervise/instance.h"
 #include "supervise/listening_sockets.h"
 #include "supervise/parked_descriptors.h"
@@ -133,6 +134,7 @@ class Service {
         deployment_(std::move(deployment)),
         wanted_(wanted),
         sockets_(around, deployment_.spec.name),
+        bind_answers_(around, deployment_.spec.name, sockets_),
         parked_(around, deployment_.spec.name) {}
 
   struct Leaving {
@@ -205,6 +207,7 @@ class Service {
   bool paused_ = false;  // on disk, too; until it is started again
   bool ending_ = false;  // and the conductor with it
   ListeningSockets sockets_;
+  BindAnswers bind_answers_;
   ParkedDescriptors parked_;
   std::unique_ptr<Instance> live_;
   std::unique_ptr<Instance> incoming_;

@@ -85,6 +85,7 @@ void Service::adopt(const InstanceRow& row) {
   if (row.pid == 0) {
     note(around_.table.set_process(row.id, process->pid, process->start_ticks, row.started_ms));
   }
+  if (row.deployment.spec.may_bind()) bind_answers_.recover(row.id, row.deployment.spec, row.side);
   Instance::Events events = events_of(row.id);
   // It is the keeper's child, not ours: when we hear of its end it has been reaped, and its group cannot be
   // signalled by its number any more.
@@ -183,10 +184,14 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
   spec.socket_names = sockets.names;
   parked_.pass(spec.sockets, spec.socket_names);
   spec.output = output.get();
+  spec.ask_for_binds = deployment.spec.may_bind();
   Result<os::Process> process = around_.processes.start(spec);
   if (!process) {
     record_later([this, id] { return around_.table.erase_instance(id); });
     return fail(std::move(process.error()).doing(fmt::format("starting service {}", name())));
+  }
+  if (spec.ask_for_binds) {
+    bind_answers_.begin(id, deployment.spec, side, std::move(process->bind_calls));
   }
   record_later([this, id, pid = process->pid, ticks = process->start_ticks, started_ms]() -> Status {
     cap_service_log(around_.home.service(name()));

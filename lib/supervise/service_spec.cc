@@ -28,6 +28,7 @@ constexpr std::array kKinds{
     KindName{ProbeSpec::Kind::command, "command"}, KindName{ProbeSpec::Kind::watchdog, "watchdog"},
 };
 constexpr std::array<std::string_view, 3> kSafeModeNames{"details", "brief", "none"};  // as in the enum
+constexpr std::array<std::string_view, 3> kTakeNames{"inherit", "bind", "auto"};       // as in the enum
 // A day: longer waits are a unit that was forgotten.
 constexpr milliseconds kLongest{24LL * 3600 * 1000};
 
@@ -147,7 +148,7 @@ Result<std::vector<SocketSpec>> sockets_from_json(const Json& object, const std:
   const auto found = object.find("sockets");
   if (found == object.end()) return sockets;
   if (!found->is_array()) return wrong(where, "\"sockets\" must be an array");
-  static const std::array<std::string, 2> kKeys{"name", "listen"};
+  static const std::array<std::string, 3> kKeys{"name", "listen", "take"};
   for (const Json& item : *found) {
     SB_CHECK(only_keys(item, where + ": socket", kKeys));
     SocketSpec socket;
@@ -156,6 +157,12 @@ Result<std::vector<SocketSpec>> sockets_from_json(const Json& object, const std:
     if (!good_name(socket.name))
       return wrong(where, fmt::format("\"{}\" is no name for a socket", socket.name));
     SB_TRY([[maybe_unused]] const Address address, doing(where, parse_address(socket.listen)));
+    SB_TRY(const std::string take, doing(where, json_string_or(item, "take", "inherit")));
+    const auto* const way = std::ranges::find(kTakeNames, take);
+    if (way == kTakeNames.end()) {
+      return wrong(where, fmt::format(R"("take" must be inherit, bind or auto, not "{}")", take));
+    }
+    socket.take = static_cast<Take>(way - kTakeNames.begin());
     for (const SocketSpec& other : sockets) {
       if (other.name == socket.name)
         return wrong(where, fmt::format("two sockets named \"{}\"", socket.name));
@@ -168,10 +175,19 @@ Result<std::vector<SocketSpec>> sockets_from_json(const Json& object, const std:
 
 }  // namespace
 
+bool ServiceSpec::may_bind() const {
+  return std::ranges::any_of(sockets, [](const SocketSpec& one) { return one.take != Take::inherit; });
+}
+
 Json to_json(const ServiceSpec& spec) {
   Json sockets = Json::array();
-  for (const SocketSpec& socket : spec.sockets)
+  for (const SocketSpec& socket : spec.sockets) {
     sockets.push_back({{"name", socket.name}, {"listen", socket.listen}});
+    // Only where it is said: conductors from before it had a meaning read the others, too.
+    if (socket.take != Take::inherit) {
+      sockets.back()["take"] = kTakeNames[static_cast<std::size_t>(socket.take)];
+    }
+  }
   return Json{{"name", spec.name},
               {"command", spec.command},
               {"environment", spec.environment},

@@ -12,11 +12,22 @@
 
 namespace sb::supervise {
 
-// One listening socket that the conductor owns and passes by LISTEN_FDS.
+// How a service comes by a socket of the conductor's.
+enum class Take {
+  inherit,   // LISTEN_FDS, sd_listen_fds(3)
+  bind,      // it calls bind(2) itself, and gets that socket in place of its own: see bind_answers.h
+  automatic  // whichever it does
+};
+
+// One listening socket that the conductor owns.
 struct SocketSpec {
   std::string name;    // LISTEN_FDNAMES
   std::string listen;  // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
-  friend bool operator==(const SocketSpec&, const SocketSpec&) = default;
+  // Of this instance's version: the socket is the same however it is taken.
+  Take take = Take::inherit;
+  friend bool operator==(const SocketSpec& one, const SocketSpec& other) {
+    return one.name == other.name && one.listen == other.listen;
+  }
 };
 
 // One way to ask whether a service is well.
@@ -60,6 +71,8 @@ struct ServiceSpec {
   std::chrono::milliseconds start_timeout{10'000};  // until ready and healthy
   std::chrono::milliseconds drain_timeout{10'000};  // from SIGTERM to SIGKILL
   std::chrono::milliseconds probation{10'000};      // ill health, or the third crash within it, rolls back
+  // It may call bind for one of its sockets.
+  [[nodiscard]] bool may_bind() const;
 };
 
 [[nodiscard]] nlohmann::json to_json(const ServiceSpec& spec);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -100,10 +101,16 @@ int connections_waiting(int fd) {
 }
 
 int reset_waiting(int fd) {
+  // Shared with whoever had it, and may have made it wait.
+  const int flags = ::fcntl(fd, F_GETFL);
+  ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   int count = 0;
   while (true) {
     const UniqueFd connection(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!connection) return count;
+    if (!connection) {
+      ::fcntl(fd, F_SETFL, flags);
+      return count;
+    }
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     ++count;

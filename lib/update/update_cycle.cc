@@ -338,6 +338,11 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
   const Stopwatch watch(clock_);
   Json limits = Json::array();
   for (const supervise::ServiceSpec& service : plan.project.services) {
+    if (service.may_bind()) {
+      log_.heading("no candidate run of " + service.name +
+                   ": it may bind by itself, and answers on its real port first, before users reach it");
+      continue;
+    }
     log_.heading("candidate run of " + service.name);
     const testrun::ProbeRequest request{.service = service,
                                         .version = home_.version(version.project, version.number),
@@ -351,8 +356,7 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
       return fail(verdict_error(ErrorKind::unhealthy, verdict));
     }
   }
-  return record(Step::probed,
-                {{"services", plan.project.services.size()}, {"ms", watch.ms()}, {"limits", limits}});
+  return record(Step::probed, {{"services", limits.size()}, {"ms", watch.ms()}, {"limits", limits}});
 }
 
 Status UpdateCycle::close_rejected(const Error& error) {

@@ -43,7 +43,7 @@ metadata: {name: hello}
 spec:
   command: [bin/hello, --port, 8080]
   environment: {GREETING: hi, EMPTY: ""}
-  sockets: [{name: http, listen: "127.0.0.1:8080"}, {name: admin, listen: "unix:/run/hello.sock"}]
+  sockets: [{name: http, listen: "127.0.0.1:8080"}, {name: admin, listen: "unix:/run/hello.sock", take: bind}]
   ready: {notify: true}
   health: {http: "http:/health", interval: 500ms, timeout: 3s, failures: 5}
   swap: drain-first
@@ -105,6 +105,8 @@ TEST(ProjectFile, reads_every_key) {
   EXPECT_EQ(service.environment, (std::vector<std::string>{"GREETING=hi", "EMPTY="}));
   ASSERT_EQ(service.sockets.size(), 2U);
   EXPECT_EQ(service.sockets[1].listen, "unix:/run/hello.sock");
+  EXPECT_EQ(service.sockets[0].take, supervise::Take::inherit);
+  EXPECT_EQ(service.sockets[1].take, supervise::Take::bind);
   EXPECT_EQ(service.ready.kind, ProbeSpec::Kind::notify);
   EXPECT_EQ(service.health.kind, ProbeSpec::Kind::http);
   EXPECT_EQ(service.health.address, "http");

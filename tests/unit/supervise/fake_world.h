@@ -53,6 +53,7 @@ class FakeProcesses final : public supervise::ProcessRunner {
   // A process that another one started, with the same environment.
   pid_t fork(pid_t parent);
   void signal(const os::Process& process, int signal, bool whole_group) override;
+  [[nodiscard]] os::Watch on_bind_calls(int, std::function<void()>) override { return {}; }
 
  private:
   os::Timers& timers_;

@@ -19,7 +19,8 @@ TEST(ServiceSpec, survives_json_unchanged) {
   spec.name = "web";
   spec.command = {"bin/web", "--port", "80"};
   spec.environment = {"A=b", "C="};
-  spec.sockets = {{.name = "http", .listen = "[::1]:80"}, {.name = "ctl", .listen = "unix:/run/ctl"}};
+  spec.sockets = {{.name = "http", .listen = "[::1]:80"},
+                  {.name = "ctl", .listen = "unix:/run/ctl", .take = Take::automatic}};
   spec.ready.kind = ProbeSpec::Kind::command;
   spec.ready.command = {"bin/check"};
   spec.health.kind = ProbeSpec::Kind::http;
@@ -40,6 +41,8 @@ TEST(ServiceSpec, survives_json_unchanged) {
   EXPECT_EQ(again.health.failures, 7);
   EXPECT_EQ(again.start.successes, 2);
   EXPECT_EQ(again.sockets, spec.sockets);
+  EXPECT_EQ(again.sockets[1].take, Take::automatic);
+  EXPECT_FALSE(json["sockets"][0].contains("take")) << "a conductor from before it had a meaning refuses it";
 }
 
 TEST(ServiceSpec, needs_only_a_name_and_a_command) {
@@ -58,6 +61,8 @@ TEST(ServiceSpec, refuses_what_has_no_meaning_and_names_it) {
       {R"([])", "must be an object"},
       {R"({"command":["x"]})", "\"name\" is missing"},
       {R"({"name":"a"})", "needs a command"},
+      {R"({"name":"a","command":["x"],"sockets":[{"name":"a","listen":"[::1]:80","take":"steal"}]})",
+       "inherit, bind or auto"},
       {R"({"name":"a","command":[]})", "needs a command"},
       {R"({"name":"a","command":"x"})", "array of strings"},
       {R"({"name":"../a","command":["x"]})", "no name for a service"},
