@@ -113,11 +113,10 @@ TEST_F(Candidate, that_never_says_ready_fails_with_its_status) {
   request_.service.start_timeout = milliseconds(2500);
   ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
   EXPECT_FALSE(verdict.passed);
-  EXPECT_EQ(
-      verdict.reason,
-      "candidate of hello: not ready within 2500 ms: no READY=1 on its NOTIFY_SOCKET; its status: still "
-      "reading "
-      "the index");
+  EXPECT_EQ(verdict.reason,
+            "candidate of hello: not ready within 2.5 s: no READY=1 on its NOTIFY_SOCKET; its status: still "
+            "reading "
+            "the index");
 }
 
 TEST_F(Candidate, that_feeds_its_watchdog_passes) {
