@@ -91,18 +91,19 @@ Status check_ninja(BuildCache::State& state) {
   return fail(std::move(error));
 }
 
-// A time that what was written so far does not have, and what is written from now on has or exceeds: the
-// clock that the kernel stamps files with moves every few milliseconds only.
+// A time that what was written so far does not have, and what is written from now on has or exceeds. File
+// systems stamp with the coarse clock, which moves every few milliseconds and is late by more when the
+// processor is busy; since Linux 6.13 also with the exact one ("multigrain timestamps").
 std::int64_t next_tick_ns() {
-  timespec before{};
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &before);
+  timespec exact{};
+  timespec coarse{};
+  ::clock_gettime(CLOCK_REALTIME, &exact);
   do {
     constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 200'000};
     ::nanosleep(&kPause, nullptr);
-    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  } while (nanoseconds(now) == nanoseconds(before));
-  return nanoseconds(now);
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &coarse);
+  } while (nanoseconds(coarse) <= nanoseconds(exact));
+  return nanoseconds(coarse);
 }
 
 // CMake's own files come from the cache as old as sources are; Ninja would run CMake again.
