@@ -111,15 +111,6 @@ std::optional<std::string> make_version_2(const Hierarchy& hierarchy, bool wants
   return make_folder_in(hierarchy.own);
 }
 
-// The kernel's record in the answer of getdents64(2).
-struct DirectoryRecord {
-  std::uint64_t inode;
-  std::int64_t offset;
-  std::uint16_t size;
-  std::uint8_t type;
-  char name[1];
-};
-
 bool remove_group_at(int parent, const char* name, int depth) {
   if (::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
   const int error = errno;
@@ -129,14 +120,14 @@ bool remove_group_at(int parent, const char* name, int depth) {
     errno = error;
     return false;
   }
-  alignas(DirectoryRecord) std::array<char, 4096> block{};
-  long size = 0;
-  while ((size = ::syscall(SYS_getdents64, folder, block.data(), block.size())) > 0) {
+  alignas(dirent64) std::array<char, 4096> block{};
+  ssize_t size = 0;
+  while ((size = ::getdents64(folder, block.data(), block.size())) > 0) {
     for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
-      const auto* record = reinterpret_cast<const DirectoryRecord*>(&block[at]);
-      const char* child = &block[at] + offsetof(DirectoryRecord, name);
-      if (record->type == DT_DIR && child[0] != '.') (void)remove_group_at(folder, child, depth + 1);
-      at += record->size;
+      const auto* entry = reinterpret_cast<const dirent64*>(&block[at]);
+      const char* child = &block[at] + offsetof(dirent64, d_name);
+      if (entry->d_type == DT_DIR && child[0] != '.') (void)remove_group_at(folder, child, depth + 1);
+      at += entry->d_reclen;
     }
   }
   ::close(folder);

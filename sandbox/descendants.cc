@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace sb::sandbox {
@@ -78,28 +78,18 @@ pid_t parent_of(pid_t pid) {
   return 0;
 }
 
-// The kernel's record in the answer of getdents64(2).
-struct DirectoryRecord {
-  std::uint64_t inode;
-  std::int64_t offset;
-  std::uint16_t size;
-  std::uint8_t type;
-  char name[1];
-};
-
 std::size_t read_processes() {
   const int proc = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (proc < 0) return 0;
   std::size_t count = 0;
-  alignas(DirectoryRecord) std::array<char, 32 * 1024> block{};
+  alignas(dirent64) std::array<char, 32 * 1024> block{};
   while (true) {
-    const long size = ::syscall(SYS_getdents64, proc, block.data(), block.size());
+    const ssize_t size = ::getdents64(proc, block.data(), block.size());
     if (size <= 0) break;
-    for (long at = 0; at < size && count < kCapacity;) {
-      const auto* record = reinterpret_cast<const DirectoryRecord*>(&block[static_cast<std::size_t>(at)]);
-      at += record->size;
-      const pid_t pid =
-          parse_pid(&block[static_cast<std::size_t>(at - record->size)] + offsetof(DirectoryRecord, name));
+    for (std::size_t at = 0; at < static_cast<std::size_t>(size) && count < kCapacity;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(&block[at]);
+      const pid_t pid = parse_pid(&block[at] + offsetof(dirent64, d_name));
+      at += entry->d_reclen;
       if (pid <= 1) continue;
       const pid_t parent = parent_of(pid);
       if (parent > 0) table[count++] = Entry{.pid = pid, .parent = parent, .ours = false};

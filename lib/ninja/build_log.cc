@@ -15,10 +15,9 @@
 namespace sb::ninja {
 namespace {
 
-constexpr std::string_view kName = ".ninja_log";
-constexpr std::string_view kSignature = "# ninja log v";
+constexpr std::string_view kLogName = ".ninja_log";
+constexpr std::string_view kLogSignature = "# ninja log v";
 constexpr std::string_view kHeader = "# ninja log v5\n";
-constexpr std::size_t kMaxBytes = 1UL << 30U;
 
 template <typename T>
 bool read_number(std::string_view text, T& number, int base = 10) {
@@ -51,8 +50,8 @@ std::optional<LogEntry> entry_of(const Fields& fields) {
 }  // namespace
 
 Result<BuildLog> load_build_log(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / kName;
-  Result<std::string> text = read_regular_file(path, kMaxBytes);
+  const std::filesystem::path path = folder / kLogName;
+  Result<std::string> text = read_regular_file(path, kLargestLog);
   BuildLog log;
   if (!text && text.error().kind == ErrorKind::not_found) return log;
   if (!text) return fail(std::move(text).error());
@@ -60,7 +59,7 @@ Result<BuildLog> load_build_log(const std::filesystem::path& folder) {
   if (rest.empty()) return log;
   if (!rest.starts_with(kHeader)) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
-    const std::string version(line.starts_with(kSignature) ? line.substr(kSignature.size(), 20) : "?");
+    const std::string version(line.starts_with(kLogSignature) ? line.substr(kLogSignature.size(), 20) : "?");
     return fail(ErrorKind::environment,
                 fmt::format("{} is of version {}; 5 is the one that is known", path.string(), version));
   }
@@ -94,7 +93,7 @@ Status save(const BuildLog& log, const std::filesystem::path& folder) {
     fmt::format_to(std::back_inserter(text), "{}\t{}\t{}\t{}\t{:x}\n", made.start_ms, made.end_ms,
                    made.mtime_ns, output, made.command_hash);
   }
-  return os::replace_file(folder / kName, text);
+  return os::replace_file(folder / kLogName, text);
 }
 
 // MurmurHash64A is Austin Appleby's, in the public domain.

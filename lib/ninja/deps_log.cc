@@ -16,12 +16,11 @@ namespace {
 //   a path         its bytes, filled up with NUL to a multiple of four, and ~ of its number
 //   dependencies   the number of the output, its mtime (low half, high half), the numbers of the paths
 // Numbers are 32 bits in the machine's order; a path's number is its place among the paths.
-constexpr std::string_view kName = ".ninja_deps";
-constexpr std::string_view kSignature = "# ninjadeps\n";
+constexpr std::string_view kDepsName = ".ninja_deps";
+constexpr std::string_view kDepsSignature = "# ninjadeps\n";
 constexpr std::uint32_t kVersion = 4;
 constexpr std::uint32_t kIsDeps = 1U << 31U;
 constexpr std::size_t kMaxRecord = (1UL << 19U) - 1;  // Ninja refuses longer ones
-constexpr std::size_t kMaxBytes = 1UL << 30U;
 
 void put(std::string& out, std::uint32_t number) {
   char bytes[4];
@@ -62,7 +61,7 @@ std::string_view path_of(std::string_view body, std::size_t number) {
 // are left out.
 class Writer {
  public:
-  explicit Writer(const DepsLog& log) : log_(log), numbers_(log.path_count(), kNone), out_(kSignature) {
+  explicit Writer(const DepsLog& log) : log_(log), numbers_(log.path_count(), kNone), out_(kDepsSignature) {
     put(out_, kVersion);
   }
   void write(DepsLog::PathId output, const DepsLog::Deps& deps) {
@@ -105,17 +104,17 @@ class Writer {
 }  // namespace
 
 Result<DepsLog> DepsLog::load(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / kName;
-  Result<std::string> text = read_regular_file(path, kMaxBytes);
+  const std::filesystem::path path = folder / kDepsName;
+  Result<std::string> text = read_regular_file(path, kLargestLog);
   DepsLog log;
   if (!text && text.error().kind == ErrorKind::not_found) return log;
   if (!text) return fail(std::move(text).error());
   std::string_view rest = *text;
   if (rest.empty()) return log;
-  const std::size_t header = kSignature.size() + 4;
-  const bool known = rest.starts_with(kSignature) && rest.size() >= header;
-  if (!known || number_at(rest, kSignature.size()) != kVersion) {
-    const std::string version = known ? std::to_string(number_at(rest, kSignature.size())) : "?";
+  const std::size_t header = kDepsSignature.size() + 4;
+  const bool known = rest.starts_with(kDepsSignature) && rest.size() >= header;
+  if (!known || number_at(rest, kDepsSignature.size()) != kVersion) {
+    const std::string version = known ? std::to_string(number_at(rest, kDepsSignature.size())) : "?";
     return fail(ErrorKind::environment, fmt::format("{} is of version {}; {} is the one that is known",
                                                     path.string(), version, kVersion));
   }
@@ -153,7 +152,7 @@ Status DepsLog::save(const std::filesystem::path& folder) const {
   std::ranges::sort(outputs);
   Writer writer(*this);
   for (const PathId output : outputs) writer.write(output, deps_.at(output));
-  return os::replace_file(folder / kName, writer.bytes());
+  return os::replace_file(folder / kDepsName, writer.bytes());
 }
 
 DepsLog::PathId DepsLog::intern(std::string_view path) {

@@ -10,14 +10,14 @@ namespace sb::ninja {
 namespace {
 
 // What a character may be part of. One table, because the lexer looks at every byte of a manifest.
-enum Class : std::uint8_t { kName = 1, kSimpleName = 2, kPathText = 4, kValueText = 8 };
+enum Class : std::uint8_t { kNameText = 1, kSimpleName = 2, kPathText = 4, kValueText = 8 };
 
 constexpr std::array<std::uint8_t, 256> classes() {
   std::array<std::uint8_t, 256> table{};
   for (unsigned c = 0; c < 256; ++c) {
     const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (alphanumeric || c == '_' || c == '-') table[c] |= kName | kSimpleName;
-    if (c == '.') table[c] |= kName;
+    if (alphanumeric || c == '_' || c == '-') table[c] |= kNameText | kSimpleName;
+    if (c == '.') table[c] |= kNameText;
     if (c == '\0' || c == '$' || c == '\r' || c == '\n') continue;
     table[c] |= kValueText;
     if (c != ' ' && c != ':' && c != '|') table[c] |= kPathText;
@@ -65,7 +65,7 @@ const char* skip_escape(const char* dollar) {
     return p;
   }
   if (*p == '{') {
-    const char* end = skip_name(p + 1, kName);
+    const char* end = skip_name(p + 1, kNameText);
     return end > p + 1 && *end == '}' ? end + 1 : nullptr;
   }
   const char* end = skip_name(p, kSimpleName);
@@ -79,7 +79,7 @@ bool is_continuation(const char* dollar) {
 }  // namespace
 
 bool is_name_character(char c) {
-  return is(c, kName);
+  return is(c, kNameText);
 }
 bool is_simple_name_character(char c) {
   return is(c, kSimpleName);
@@ -141,8 +141,8 @@ Token Lexer::next() {
     p += length;
   } else if (p > start) {
     token = Token::indent;
-  } else if (is(*p, kName)) {
-    p = skip_name(p, kName);
+  } else if (is(*p, kNameText)) {
+    p = skip_name(p, kNameText);
     token = keyword(between(start, p));
   } else if (*p == '\0') {
     token = Token::end_of_file;
@@ -167,7 +167,7 @@ bool Lexer::accept(Token token) {
 
 std::string_view Lexer::identifier() {
   token_ = at_;
-  at_ = skip_name(at_, kName);
+  at_ = skip_name(at_, kNameText);
   const std::string_view name = between(token_, at_);
   if (!name.empty()) skip_blanks();
   return name;

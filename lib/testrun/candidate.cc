@@ -24,7 +24,6 @@ using supervise::BoundSocket;
 using supervise::ProbeSpec;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kOutputLines = 40;
 constexpr milliseconds kTick{20};
 // A program that nobody asks anything has to live at least this long: most that fail do so while loading.
 constexpr milliseconds kUnaskedLife{500};

@@ -20,7 +20,6 @@ constexpr std::size_t kMaxFile = 32UL << 20U;
 constexpr std::size_t kMaxFailures = 100;
 constexpr std::size_t kMaxName = 200;
 constexpr std::size_t kMaxOutput = 8UL * 1024;
-constexpr std::size_t kOutputLines = 40;
 
 enum class Fate { passed, failed, skipped };
 

@@ -15,7 +15,6 @@
 namespace sb::testrun {
 namespace {
 
-constexpr std::size_t kOutputLines = 40;
 constexpr std::size_t kNamesInReason = 5;
 
 std::string names_of(const std::vector<FailedTest>& failures, int failed) {

@@ -2,6 +2,7 @@
 // verdict.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "testrun/examiner.h"
 
 namespace sb::testrun {
+
+inline constexpr std::size_t kOutputLines = 40;  // of what failed, in a verdict
 
 class Transcript {
  public:

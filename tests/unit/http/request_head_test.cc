@@ -24,14 +24,14 @@ TEST(RequestHead, is_complete_with_its_empty_line_however_its_bytes_come) {
   EXPECT_EQ(piecemeal.target(), "/");
 }
 
-struct Hostile {
+struct Refused {
   std::string bytes;
   State state;
 };
 
 TEST(RequestHead, takes_nothing_but_HTTP_by_the_book) {
   const std::string line = "GET / HTTP/1.1\r\n";
-  const std::vector<Hostile> cases{
+  const std::vector<Refused> cases{
       {"SSH-2.0-OpenSSH_9.2\r\n", State::not_http},
       {"\x16\x03\x01\x02", State::not_http},  // TLS
       {"\r\n", State::not_http},
@@ -69,7 +69,7 @@ TEST(RequestHead, takes_nothing_but_HTTP_by_the_book) {
        State::complete},  // the first is answered, and the connection ends
       {"M-SEARCH * HTTP/1.1\r\nHost: x\r\n\r\n", State::complete},
   };
-  for (const Hostile& one : cases) {
+  for (const Refused& one : cases) {
     RequestHead head;
     EXPECT_EQ(head.take(one.bytes), one.state) << one.bytes.substr(0, 200);
   }
