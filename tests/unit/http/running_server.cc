@@ -47,7 +47,8 @@ void RunningServer::add_routes() {
   });
   server_->on("GET", "/forget", [](const http::ExchangePtr&) {});
   server_->on("GET", "/later", [this](const http::ExchangePtr& exchange) { waiting_ = exchange; });
-  server_->on("GET", "/big", [](const http::ExchangePtr& exchange) {
+  server_->on("GET", "/big", [this](const http::ExchangePtr& exchange) {
+    ++big_answers_;
     exchange->answer({.body = std::string(8UL << 20U, 'x')});
   });
   server_->on("GET", "/stream", [this](const http::ExchangePtr& exchange) {

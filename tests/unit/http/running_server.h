@@ -31,6 +31,7 @@ class RunningServer {
   void on_loop(const std::function<void()>& act);
   [[nodiscard]] std::size_t connections();
   [[nodiscard]] int acts() const { return acts_; }  // how many times POST /act was let through
+  [[nodiscard]] int big_answers() const { return big_answers_; }  // to GET /big, begun
   void send_to_stream(const std::string& text);     // to the newest reader of GET /stream
   void wait_for_waiting();                          // until somebody waits at GET /later
   void release();                                   // answers what waits at GET /later
@@ -44,6 +45,7 @@ class RunningServer {
   http::ExchangePtr waiting_;  // the same
   int port_ = 0;
   std::atomic<int> acts_ = 0;
+  std::atomic<int> big_answers_ = 0;
   std::atomic<int> gone_ = 0;
   std::thread thread_;
 

@@ -171,7 +171,7 @@ TEST(HttpServer, gives_up_who_says_nothing_and_who_reads_nothing) {
   EXPECT_EQ(server.ask(""), "");
   const UniqueFd deaf = tests::connect_to(server.tcp());
   tests::say(deaf, request(server, "GET /big"));
-  tests::wait_until([&] { return server.connections() == 0; });
+  tests::wait_until([&] { return server.big_answers() == 1 && server.connections() == 0; });
   EXPECT_EQ(server.connections(), 0U);
 }
 
