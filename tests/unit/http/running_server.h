@@ -30,11 +30,11 @@ class RunningServer {
   [[nodiscard]] std::string get(const std::string& path, const std::string& lines = "") const;
   void on_loop(const std::function<void()>& act);
   [[nodiscard]] std::size_t connections();
-  [[nodiscard]] int acts() const { return acts_; }  // how many times POST /act was let through
+  [[nodiscard]] int acts() const { return acts_; }                // how many times POST /act was let through
   [[nodiscard]] int big_answers() const { return big_answers_; }  // to GET /big, begun
-  void send_to_stream(const std::string& text);     // to the newest reader of GET /stream
-  void wait_for_waiting();                          // until somebody waits at GET /later
-  void release();                                   // answers what waits at GET /later
+  void send_to_stream(const std::string& text);                   // to the newest reader of GET /stream
+  void wait_for_waiting();                                        // until somebody waits at GET /later
+  void release();                                                 // answers what waits at GET /later
 
  private:
   void add_routes();
