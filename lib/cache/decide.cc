@@ -1,5 +1,6 @@
 // Which edges need not run: a walk over the graph from the sources to the targets, one look-up an edge.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -60,10 +61,9 @@ class Decider {
   }
 
   // Null: the store is asked.
-  [[nodiscard]] const ResultsMemo::Edge* last_of(const PlannedEdge& edge) const {
+  [[nodiscard]] ResultsMemo::Edge* last_of(const PlannedEdge& edge) {
     if (state_.remembered->edges.empty()) return nullptr;
-    const ResultsMemo::Edge& last =
-        state_.remembered->edges[static_cast<std::size_t>(&edge - state_.edges.data())];
+    ResultsMemo::Edge& last = state_.remembered->edges[static_cast<std::size_t>(&edge - state_.edges.data())];
     return last.known ? &last : nullptr;
   }
 
@@ -72,9 +72,9 @@ class Decider {
     std::vector<FileTable::Number> files;
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::refused || !edge.facts.discovers) continue;
-      if (const ResultsMemo::Edge* last = last_of(edge)) {
+      if (ResultsMemo::Edge* last = last_of(edge)) {
         edge.list = last->list;
-        edge.discovered = last->discovered;
+        edge.discovered = std::move(last->discovered);
         continue;
       }
       SB_TRY(edge.lists, lists_of(edge.facts));
@@ -194,12 +194,12 @@ class Decider {
       edge.why = std::move(named.refusal);
       return {};
     }
-    if (const ResultsMemo::Edge* last = last_of(edge); last != nullptr && last->key == named.key) {
+    if (ResultsMemo::Edge* last = last_of(edge); last != nullptr && last->key == named.key) {
       edge.verdict = Verdict::hit;
       edge.why.clear();
       edge.key = named.key;
-      edge.result = last->result;
-      edge.object_ns = last->object_ns;
+      edge.result = std::move(last->result);
+      edge.object_ns = std::move(last->object_ns);
       edge.was_remembered = true;
       return {};
     }
@@ -231,15 +231,23 @@ class Decider {
   Status promise(const PlannedEdge& edge) {
     for (std::size_t i = 0; i < edge.result.outputs.size(); ++i) {
       const Output& output = edge.result.outputs[i];
-      const FileTable::Number file = state_.keys.file(output.path);
-      const std::filesystem::path object = state_.pool.path_of(output.id);
+      const FileTable::Number file = file_of(edge, i);
       if (output.kind == Output::Kind::symlink) {
         SB_CHECK(promise_link(file, output));
       } else {
-        state_.files.promise(file, output.id.digest, output_time(edge, i), object.string());
+        state_.files.promise(file, output.id.digest, output_time(edge, i),
+                             state_.pool.path_of(output.id).string());
       }
     }
     return {};
+  }
+
+  // Nearly always the one that the graph names at that place.
+  FileTable::Number file_of(const PlannedEdge& edge, std::size_t output) {
+    const std::string& path = edge.result.outputs[output].path;
+    const std::vector<FileTable::Number>& named = edge.facts.outputs;
+    const bool same = output < named.size() && state_.files.path(named[output]) == path;
+    return same ? named[output] : state_.keys.file(path);
   }
 
   Status promise_link(FileTable::Number file, const Output& output) {

@@ -71,7 +71,10 @@ std::vector<std::string> EdgeKeys::others(const EdgeFacts& facts,
   folders.merge(folders_of(discovered));
   folders.insert(search.of_stage.begin(), search.of_stage.end());
   std::vector<std::string> found = rivals_in(folders, path);
-  if (search.anywhere) found = listing_.of_name(std::string_view(path).substr(path.rfind('/') + 1));
+  if (search.anywhere) {
+    const auto named = listing_.of_name(std::string_view(path).substr(path.rfind('/') + 1));
+    found.assign(named.begin(), named.end());
+  }
   for (const std::string& folder : search.folders) {
     if (!is_below(path, folder)) continue;
     const std::string_view name = std::string_view(path).substr(folder.size() + 1);

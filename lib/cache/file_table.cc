@@ -99,11 +99,9 @@ Result<Key> digest_of(int fd, std::size_t expected, std::string& text) {
 }  // namespace
 
 FileTable::Number FileTable::number(std::string_view seen) {
-  if (const auto known = numbers_.find(seen); known != numbers_.end()) return known->second;
-  const auto file = static_cast<Number>(entries_.size());
-  entries_.push_back({.path = std::string(seen), .known = std::nullopt});
-  numbers_.emplace(entries_.back().path, file);
-  return file;
+  return numbers_.intern(seen, [&](std::string_view path) -> std::string_view {
+    return entries_.emplace_back(Entry{.path = std::string(path), .known = std::nullopt}).path;
+  });
 }
 
 Result<const FileTable::Known*> FileTable::known(Number file) {

@@ -8,10 +8,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/key.h"
+#include "base/name_table.h"
 #include "base/result.h"
 #include "cache/action_store.h"
 #include "cache/contents.h"
@@ -21,7 +21,7 @@ namespace sb::cache {
 
 class FileTable {
  public:
-  using Number = std::uint32_t;
+  using Number = NameTable::Number;
   enum class Type : std::uint8_t { missing, regular, folder, other };
   struct Known {
     Type type = Type::missing;
@@ -76,7 +76,7 @@ class FileTable {
   const Places& places_;
   ActionStore& store_;
   std::deque<Entry> entries_;
-  std::unordered_map<std::string_view, Number> numbers_;  // views into entries_
+  NameTable numbers_;  // of entries_, by path
   std::vector<std::pair<FileState, Content>> fresh_;
 };
 

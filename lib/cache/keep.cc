@@ -92,7 +92,8 @@ class Keeper {
       }
     }
     SB_TRY(const StageListing now, StageListing::make(state_.request.places));
-    now.each([&](const std::string& path) {
+    now.each([&](std::string_view seen) {
+      const std::string path(seen);
       if (declared.contains(path) || is_by_the_way(path)) return;
       if (state_.listing.had(path) && !is_touched(path)) return;
       if (stray_.empty() || path < stray_) stray_ = path;

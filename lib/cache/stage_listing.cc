@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <dirent.h>
@@ -73,20 +75,35 @@ Result<StageListing> StageListing::make(const Places& places) {
 }
 
 void StageListing::add(std::string_view seen) {
-  const Key key = key_of(seen);
-  if (!paths_.emplace(key, true).second) return;
-  by_name_[std::string(seen.substr(seen.rfind('/') + 1))].emplace_back(seen);
-  mix(whole_, normal_.is_needed() ? key_of(normal_.of(seen)) : key);
+  const NameTable::Number path =
+      paths_.intern(seen, [&](std::string_view text) { return texts_.keep(text); });
+  if (path < before_.size()) return;
+  const std::string_view kept = paths_.name(path);
+  const NameTable::Number name =
+      names_.intern(kept.substr(kept.rfind('/') + 1), [](std::string_view part) { return part; });
+  if (name == named_.size()) named_.emplace_back();
+  before_.push_back(std::exchange(named_[name].last, path));
+  ++named_[name].count;
+  mix(whole_, key_of(normal_.is_needed() ? normal_.of(seen) : seen));
 }
 
-const std::vector<std::string>& StageListing::of_name(std::string_view name) const {
-  static const std::vector<std::string> kNone;
-  const auto found = by_name_.find(std::string(name));
-  return found == by_name_.end() ? kNone : found->second;
+std::vector<std::string_view> StageListing::of_name(std::string_view name) const {
+  std::vector<std::string_view> paths;
+  const std::optional<NameTable::Number> known = names_.find(name);
+  if (!known) return paths;
+  paths.reserve(named_[*known].count);
+  for (NameTable::Number path = named_[*known].last; path != kNone; path = before_[path])
+    paths.push_back(paths_.name(path));
+  return paths;
+}
+
+std::size_t StageListing::count_of_name(std::string_view name) const {
+  const std::optional<NameTable::Number> known = names_.find(name);
+  return known ? named_[*known].count : 0;
 }
 
 bool StageListing::had(std::string_view seen) const {
-  return paths_.contains(key_of(seen));
+  return paths_.find(seen).has_value();
 }
 
 std::vector<std::string> source_paths(const Places& places) {

@@ -5,10 +5,11 @@
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "base/arena.h"
 #include "base/key.h"
+#include "base/name_table.h"
 #include "base/result.h"
 #include "cache/normal_form.h"
 
@@ -21,8 +22,9 @@ class StageListing {
 
   // A file that a build will make; as the commands see it. Adding one that is there changes nothing.
   void add(std::string_view seen);
-  // The paths of all files of this name, in no order.
-  [[nodiscard]] const std::vector<std::string>& of_name(std::string_view name) const;
+  // The paths of all files of this name, in no order. They live as long as the listing.
+  [[nodiscard]] std::vector<std::string_view> of_name(std::string_view name) const;
+  [[nodiscard]] std::size_t count_of_name(std::string_view name) const;
   // Depends on every symlink of the source folder: one to a folder gives all files in it new paths.
   [[nodiscard]] Key links() const { return links_; }
   // Whether one may lead to a folder: the files in it have more names than are listed.
@@ -33,15 +35,21 @@ class StageListing {
   // Every path, in no order.
   template <typename Visit>
   void each(const Visit& visit) const {
-    for (const auto& [name, paths] : by_name_) {
-      for (const std::string& path : paths) visit(path);
-    }
+    for (NameTable::Number path = 0; path < paths_.size(); ++path) visit(paths_.name(path));
   }
 
  private:
   NormalForm normal_;
-  std::unordered_map<std::string, std::vector<std::string>> by_name_;
-  std::unordered_map<Key, bool> paths_;
+  static constexpr NameTable::Number kNone = ~NameTable::Number{0};
+  Arena texts_;
+  NameTable paths_;
+  NameTable names_;  // the last ones of the paths
+  struct Named {
+    NameTable::Number last = kNone;  // of the paths with this name
+    std::uint32_t count = 0;
+  };
+  std::vector<Named> named_;               // by name
+  std::vector<NameTable::Number> before_;  // by path: the one of the same name that came before it
   Key whole_;
   Key links_;
   bool links_folders_ = false;

@@ -122,10 +122,10 @@ std::unordered_set<std::string> EdgeKeys::folders_of(std::span<const FileTable::
 // of what it found; a rival is found by the same text from another folder.
 void EdgeKeys::add_rivals(const Search& search, std::string_view path, std::string_view name, KeyBuilder& key,
                           Surroundings& around) {
-  if (listing_.of_name(last_name(name)).size() > kCrowd) return add_crowd(search, path, name, key, around);
-  std::vector<std::string> rivals = listing_.of_name(last_name(name));
+  if (listing_.count_of_name(last_name(name)) > kCrowd) return add_crowd(search, path, name, key, around);
+  std::vector<std::string_view> rivals = listing_.of_name(last_name(name));
   std::ranges::sort(rivals);
-  for (const std::string& rival : rivals) {
+  for (const std::string_view rival : rivals) {
     if (rival == path) continue;
     bool counted = false;
     each_base(path, rival, [&](std::string_view folder) {
@@ -133,7 +133,7 @@ void EdgeKeys::add_rivals(const Search& search, std::string_view path, std::stri
         normal_.add(key, rival);
         counted = true;
       }
-      around.beside.emplace_back(std::string(folder), rival);
+      around.beside.emplace_back(folder, rival);
     });
   }
 }
@@ -153,11 +153,10 @@ const EdgeKeys::Crowd& EdgeKeys::crowd_of(std::string_view name) {
   const auto [known, fresh] = crowds_.try_emplace(std::string(name));
   Crowd& crowd = known->second;
   if (!fresh) return crowd;
-  const std::vector<std::string>& files = listing_.of_name(name);
-  std::vector<std::string_view> sorted(files.begin(), files.end());
-  std::ranges::sort(sorted);
+  std::vector<std::string_view> files = listing_.of_name(name);
+  std::ranges::sort(files);
   KeyBuilder key;
-  for (const std::string_view file : sorted) {
+  for (const std::string_view file : files) {
     normal_.add(key, file);
     crowd.by_parent[last_name(folder_of(file))].push_back(file);
   }

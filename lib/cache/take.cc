@@ -211,10 +211,16 @@ const std::vector<EdgeVerdict>& BuildCache::verdicts() const {
 Result<BuildCache> BuildCache::open(ActionStore& store, const artifacts::OutputPool& pool,
                                     BuildCacheRequest request) {
   const fs::path folder = request.places.real(request.places.build);
-  SB_TRY(ninja::Manifest manifest, ninja::Manifest::load(folder));
+  std::optional<Result<ninja::Manifest>> graph;
+  std::optional<Result<StageListing>> files;
+  on_threads(2, 1, [&](std::size_t i) {
+    if (i == 0) graph = ninja::Manifest::load(folder);
+    if (i == 1) files = StageListing::make(request.places);
+  });
+  SB_TRY(ninja::Manifest manifest, *std::move(graph));
   if (!manifest.builddir().empty())
     return fail(ErrorKind::environment, "this build keeps Ninja's logs in a folder of its own (builddir)");
-  SB_TRY(StageListing listing, StageListing::make(request.places));
+  SB_TRY(StageListing listing, *std::move(files));
   auto state =
       std::make_unique<State>(store, pool, std::move(request), std::move(manifest), std::move(listing));
   // What a build will make exists, as far as a search for headers is concerned, in every build alike.

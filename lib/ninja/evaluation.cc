@@ -100,7 +100,7 @@ class EdgeEvaluation {
   void paths(EdgeRecord::Group group, char separator) {
     const std::size_t begin = out_.size();
     for (const NodeId node : graph_.nodes_of(edge_, group)) {
-      const std::string_view path = graph_.nodes.path(node);
+      const std::string_view path = graph_.nodes.name(node);
       if (!budget_.spend(4 * path.size() + 3)) return;
       if (out_.size() > begin) out_ += separator;
       if (quote_)

@@ -1,20 +1,9 @@
 #include "ninja/graph.h"
 
 #include <algorithm>
-#include <cstring>
-#include <random>
-
-#include <xxhash.h>
 
 namespace sb::ninja {
 namespace {
-
-constexpr std::size_t kBlockSize = 256UL * 1024;
-
-std::uint64_t seed() {
-  static const std::uint64_t kSeed = std::random_device{}();
-  return kSeed;
-}
 
 // Whether canonical_path() may change it; most paths are canonical as they are written.
 bool may_change(std::string_view path) {
@@ -34,10 +23,6 @@ const T* find_in(const std::unordered_map<std::string_view, T, NameHash>& map, s
 }
 
 }  // namespace
-
-std::size_t NameHash::operator()(std::string_view name) const {
-  return XXH3_64bits_withSeed(name.data(), name.size(), seed());
-}
 
 std::optional<std::size_t> rule_variable(std::string_view name) {
   for (std::size_t i = 0; i < kRuleVariables.size(); ++i) {
@@ -67,50 +52,6 @@ std::string canonical_path(std::string_view path) {
   }
   if (absolute && out.size() == 1) return {};  // what Ninja makes of "/"
   return out.empty() ? "." : out;
-}
-
-std::string_view Arena::keep(std::string_view bytes) {
-  if (bytes.empty()) return {};
-  if (size_ - used_ < bytes.size()) {
-    size_ = std::max(kBlockSize, bytes.size());
-    used_ = 0;
-    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size_));
-  }
-  char* const place = blocks_.back().get() + used_;
-  std::memcpy(place, bytes.data(), bytes.size());
-  used_ += bytes.size();
-  return {place, bytes.size()};
-}
-
-std::uint32_t NodeTable::hash_of(std::string_view path) {
-  return static_cast<std::uint32_t>(NameHash{}(path));
-}
-
-std::size_t NodeTable::find_slot(std::string_view path, std::uint32_t hash) const {
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t at = hash & mask;
-  while (slots_[at].node != kFree && (slots_[at].hash != hash || paths_[slots_[at].node] != path))
-    at = (at + 1) & mask;
-  return at;
-}
-
-std::optional<NodeId> NodeTable::find(std::string_view path) const {
-  if (slots_.empty()) return std::nullopt;
-  const NodeId node = slots_[find_slot(path, hash_of(path))].node;
-  if (node == kFree) return std::nullopt;
-  return node;
-}
-
-void NodeTable::grow() {
-  std::vector<Slot> old = std::move(slots_);
-  slots_.assign(std::max<std::size_t>(1024, old.size() * 2), Slot{});
-  const std::size_t mask = slots_.size() - 1;
-  for (const Slot& slot : old) {
-    if (slot.node == kFree) continue;
-    std::size_t at = slot.hash & mask;
-    while (slots_[at].node != kFree) at = (at + 1) & mask;
-    slots_[at] = slot;
-  }
 }
 
 Graph::Graph() {

@@ -11,15 +11,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/arena.h"
+#include "base/name_table.h"
 #include "ninja/lexer.h"
 #include "ninja/manifest.h"
 
 namespace sb::ninja {
 
-// XXH3 with a seed of this process: who writes a manifest cannot choose names that collide.
-struct NameHash {
-  [[nodiscard]] std::size_t operator()(std::string_view name) const;
-};
 template <typename T>
 using ByName = std::unordered_map<std::string_view, T, NameHash>;
 
@@ -61,56 +59,13 @@ struct EdgeRecord {
   std::array<std::uint32_t, 6> counts{};
 };
 
-// Bytes that the text does not hold in this form. Never moves what it keeps.
-class Arena {
- public:
-  [[nodiscard]] std::string_view keep(std::string_view bytes);
-
- private:
-  std::vector<std::unique_ptr<char[]>> blocks_;
-  std::size_t used_ = 0;  // of the last block
-  std::size_t size_ = 0;
-};
-
-// The nodes by path: open addressing, at most three quarters full.
-class NodeTable {
- public:
-  [[nodiscard]] std::optional<NodeId> find(std::string_view path) const;
-  // keep is called with a path that is new, and gives the view to keep.
-  template <typename Keep>
-  NodeId intern(std::string_view path, const Keep& keep) {
-    if (paths_.size() * 4 >= slots_.size() * 3) grow();
-    const std::uint32_t hash = hash_of(path);
-    Slot& slot = slots_[find_slot(path, hash)];
-    if (slot.node == kFree) {
-      slot = {.hash = hash, .node = static_cast<NodeId>(paths_.size())};
-      paths_.push_back(keep(path));
-    }
-    return slot.node;
-  }
-  [[nodiscard]] std::size_t size() const { return paths_.size(); }
-  [[nodiscard]] std::string_view path(NodeId node) const { return paths_[node]; }
-
- private:
-  static constexpr NodeId kFree = ~NodeId{0};
-  struct Slot {
-    std::uint32_t hash = 0;
-    NodeId node = kFree;
-  };
-  [[nodiscard]] static std::uint32_t hash_of(std::string_view path);
-  [[nodiscard]] std::size_t find_slot(std::string_view path, std::uint32_t hash) const;
-  void grow();
-  std::vector<std::string_view> paths_;
-  std::vector<Slot> slots_;  // a power of two
-};
-
 class Graph {
  public:
   Graph();
   std::vector<std::unique_ptr<const std::string>> texts;
   std::vector<std::string> files;
-  Arena arena;
-  NodeTable nodes;
+  Arena arena;                    // of paths that no text holds in this form
+  NameTable nodes;                // by path
   std::vector<EdgeId> producers;  // by node
   std::vector<bool> is_input;     // by node: some edge reads it
   std::vector<EdgeRecord> edges;

@@ -68,16 +68,16 @@ class Walk {
   }
   [[nodiscard]] std::unexpected<Error> cycle(NodeId end) const {
     auto frame = std::ranges::find(stack_, graph_.producers[end], &Frame::edge);
-    std::string way(graph_.nodes.path(end));
+    std::string way(graph_.nodes.name(end));
     std::size_t shown = 1;
     for (++frame; frame != stack_.end(); ++frame) {
       if (++shown > kShownOfCycle) {
         way += " -> …";
         break;
       }
-      way += fmt::format(" -> {}", graph_.nodes.path(frame->wanted));
+      way += fmt::format(" -> {}", graph_.nodes.name(frame->wanted));
     }
-    return fail(ErrorKind::corrupt, fmt::format("dependency cycle: {} -> {}", way, graph_.nodes.path(end)));
+    return fail(ErrorKind::corrupt, fmt::format("dependency cycle: {} -> {}", way, graph_.nodes.name(end)));
   }
 
   const Graph& graph_;
@@ -146,7 +146,7 @@ std::size_t Manifest::node_count() const {
 }
 
 std::string_view Manifest::path(NodeId node) const {
-  return graph_->nodes.path(node);
+  return graph_->nodes.name(node);
 }
 
 std::optional<NodeId> Manifest::find(std::string_view canonical_path) const {

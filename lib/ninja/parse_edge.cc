@@ -79,7 +79,7 @@ Status Parser::edge_nodes(EdgeRecord& edge) {
       SB_TRY(const NodeId read, node(text, &edge));
       if (group <= EdgeRecord::implicit_outputs) {
         if (graph_.producers[read] != kNoEdge)
-          return no(fmt::format("multiple rules generate {}", graph_.nodes.path(read)), text.place());
+          return no(fmt::format("multiple rules generate {}", graph_.nodes.name(read)), text.place());
         graph_.producers[read] = id;
       } else if (group <= EdgeRecord::order_only) {
         graph_.is_input[read] = true;

@@ -69,7 +69,8 @@ Installation::Installation()
 Installation::~Installation() {
   const Finished stopped =
       run_program({SELFBUILD_PROGRAM, "conductor", "stop", "--services"}, folder_.path(), environment);
-  EXPECT_EQ(stopped.code, 0) << "processes of this test run on: " << stopped.all();
+  EXPECT_EQ(stopped.code, 0) << "processes of this test run on: " << stopped.all() << "\nconductor.log:\n"
+                             << os::read_file(home_.state() / "conductor.log").value_or("");
 }
 
 Finished Installation::selfbuild(const std::vector<std::string>& arguments) const {
