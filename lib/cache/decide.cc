@@ -1,6 +1,5 @@
 // Which edges need not run: a walk over the graph from the sources to the targets, one look-up an edge.
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -60,10 +59,11 @@ class Decider {
     }
   }
 
-  // Null: the store is asked.
-  [[nodiscard]] ResultsMemo::Edge* last_of(const PlannedEdge& edge) {
+  // Null: the store is asked. Not to be moved from: with a remote, decisions are made twice.
+  [[nodiscard]] const ResultsMemo::Edge* last_of(const PlannedEdge& edge) const {
     if (state_.remembered->edges.empty()) return nullptr;
-    ResultsMemo::Edge& last = state_.remembered->edges[static_cast<std::size_t>(&edge - state_.edges.data())];
+    const ResultsMemo::Edge& last =
+        state_.remembered->edges[static_cast<std::size_t>(&edge - state_.edges.data())];
     return last.known ? &last : nullptr;
   }
 
@@ -72,9 +72,9 @@ class Decider {
     std::vector<FileTable::Number> files;
     for (PlannedEdge& edge : state_.edges) {
       if (edge.verdict == Verdict::refused || !edge.facts.discovers) continue;
-      if (ResultsMemo::Edge* last = last_of(edge)) {
+      if (const ResultsMemo::Edge* last = last_of(edge)) {
         edge.list = last->list;
-        edge.discovered = std::move(last->discovered);
+        edge.discovered = last->discovered;
         continue;
       }
       SB_TRY(edge.lists, lists_of(edge.facts));
@@ -194,12 +194,12 @@ class Decider {
       edge.why = std::move(named.refusal);
       return {};
     }
-    if (ResultsMemo::Edge* last = last_of(edge); last != nullptr && last->key == named.key) {
+    if (const ResultsMemo::Edge* last = last_of(edge); last != nullptr && last->key == named.key) {
       edge.verdict = Verdict::hit;
       edge.why.clear();
       edge.key = named.key;
-      edge.result = std::move(last->result);
-      edge.object_ns = std::move(last->object_ns);
+      edge.result = last->result;
+      edge.object_ns = last->object_ns;
       edge.was_remembered = true;
       return {};
     }
