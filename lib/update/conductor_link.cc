@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "history/crash_point.h"
@@ -65,6 +66,12 @@ std::optional<os::Process> owner_of(const fs::path& lock) {
   const auto started = pid > 0 ? os::start_ticks_of(pid) : std::nullopt;
   auto process = started ? os::adopt(pid, *started) : std::nullopt;
   return is_held(lock) ? std::move(process) : std::nullopt;
+}
+
+// Whether this process, or one that it started, is the keeper: spawn gives each a session of its own.
+bool keeps(const os::Process& process, const fs::path& state) {
+  const auto keeper = owner_of(state / "keeper.lock");
+  return keeper && ::getsid(keeper->pid) == process.pid;
 }
 
 // The conductor is asked over and over until it answers: a socket file alone does not say that anybody
@@ -131,7 +138,15 @@ Status ConductorLink::start_if_needed() {
     }
     std::this_thread::sleep_for(kRetryPause);
   }
-  return {};
+  if (exit || keeps(process, home_.state())) return {};
+  // Theirs answers before ours has found the locks taken. Left alone, ours could take them when theirs is
+  // stopped, and a stopped conductor would be back.
+  os::send_signal(process, SIGTERM, true);
+  return retry(kStopPatience, [&]() -> Status {
+    if (os::reap(process)) return {};
+    return fail(ErrorKind::environment, "a second conductor was told to stop, and is still there",
+                "cat " + log.string());
+  });
 }
 
 Result<bool> ConductorLink::stop(bool services) {

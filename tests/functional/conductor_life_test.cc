@@ -142,6 +142,18 @@ TEST_F(ConductorLife, start_waits_for_a_conductor_that_its_keeper_is_just_starti
   }
 }
 
+TEST_F(ConductorLife, start_leaves_no_process_behind_that_could_bring_a_stopped_conductor_back) {
+  // Another caller's conductor answers first; ours is slow, and has not looked for the locks yet.
+  const std::filesystem::path slow = host_.scratch() / "slow";
+  host_.environment["SELFBUILD_CONDUCTOR"] =
+      script("", "echo $$ >" + slow.string() + "; setsid " + host_.environment.at("SELFBUILD_CONDUCTOR") +
+                     " run & exec sleep 600");
+  start();
+  EXPECT_FALSE(os::start_ticks_of(std::stoi(read(slow))).has_value()) << "the slow one is still on its way";
+  EXPECT_EQ(host_.selfbuild({"conductor", "stop", "--services"}).code, 0);
+  EXPECT_FALSE(lives());
+}
+
 TEST_F(ConductorLife, works_on_without_its_keeper_and_says_so) {
   start();
   const Json before = status();
