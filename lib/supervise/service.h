@@ -156,6 +156,8 @@ class Service {
   void announce_next();
   void withdraw_next();
   [[nodiscard]] UniqueFd open_output() const;  // none: nowhere
+  // Where it may keep what is to outlive its processes; what the user has set stays.
+  void name_state_directory(std::vector<std::string>& environment) const;
   void start_live();
   void drain_live(std::function<void()> gone);
   void when_all_have_left(std::function<void()> callback);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "os/file_system.h"
 #include "supervise/service.h"
 #include "supervise/service_log.h"
 
@@ -166,6 +167,16 @@ UniqueFd Service::open_output() const {
   return {};
 }
 
+void Service::name_state_directory(std::vector<std::string>& environment) const {
+  constexpr std::string_view kName = "STATE_DIRECTORY=";  // systemd.exec(5)
+  const auto names_it = [&](const std::string& variable) { return variable.starts_with(kName); };
+  if (std::ranges::any_of(environment, names_it)) return;
+  const std::filesystem::path folder = around_.home.service(name()) / "state";
+  const Status made = os::make_folders(folder);
+  if (made) return environment.push_back(std::string(kName) + folder.string());
+  log("it has no state directory: " + one_line(made.error()));
+}
+
 Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, Role role) {
   const Side side = side_for(deployment, role);
   SB_TRY(ListeningSockets::Passed sockets, sockets_.for_spec(deployment.spec, side));
@@ -177,6 +188,7 @@ Result<std::unique_ptr<Instance>> Service::launch(const Deployment& deployment, 
   spec.argv = resolved_command(deployment.spec.command, deployment.directory);
   spec.environment = service_environment(deployment.spec, around_.notify_socket);
   std::ranges::copy(around_.environment, std::back_inserter(spec.environment));
+  name_state_directory(spec.environment);
   spec.environment.push_back(instance_variable(name(), id));
   spec.environment.push_back(fmt::format("SELFBUILD_SIDE={}", to_string(side)));
   spec.directory = deployment.directory;

@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::setenv("LISTEN_FDS", "1", 1);
+    ::setenv("LISTEN_FDNAMES", "http", 1);
     ::setenv("NOTIFY_SOCKET", notify_path.c_str(), 1);
     ::setenv("GREETING", "tested", 1);
     if (listener == 3) ::_exit(126);  // dup2 onto itself would keep CLOEXEC; the notify socket took 3

@@ -81,6 +81,7 @@ Built RemoteBuild::build(const Machine& machine, const RemoteSettings& settings,
   auto cache = must(BuildCache::open(
       store, pool,
       {.places = {.source = (folder() / "stage/source").string(), .build = build.string(), .view = {}},
+       .memos = machine.cache / "memos",
        .targets = {},
        .environment = {"PATH=" + path},
        .owner = machine.owner,

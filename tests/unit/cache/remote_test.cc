@@ -136,6 +136,18 @@ TEST_P(Remote, knows_the_newest_results_of_an_edge) {
   EXPECT_EQ(other.ran, 0);
 }
 
+TEST_P(Remote, is_asked_for_what_a_machine_does_not_remember_of_its_last_build) {
+  for (int i = 0; i < 2; ++i) (void)build_.build(build_.machine("first"), settings_);
+  build_.edit("two.cc", "#include \"common.h\"\nint extra;\nint two() { return 2; }\n");
+  const Built other = build_.build(build_.machine("second"), settings_);
+  EXPECT_EQ(other.ran, 3) << "two.o, libtwo.a and app";
+  const Built first = build_.build(build_.machine("first"), settings_);
+  EXPECT_EQ(first.taken.hits, kEdges);
+  EXPECT_EQ(first.ran, 0);
+  EXPECT_GE(first.use.results, 3);
+  EXPECT_EQ(first.files, other.files);
+}
+
 TEST_P(Remote, uses_no_file_that_was_damaged) {
   const Built first = build_.build(build_.machine("first"), settings_);
   const std::vector<Offered> good = snapshot();

@@ -46,7 +46,7 @@ TEST_P(TemplateBuild, builds_without_warnings_and_passes_its_tests) {
   EXPECT_TRUE(tested.ok()) << tested.to_string() << "\n" << output;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, TemplateBuild, testing::Values("service", "tool"),
+INSTANTIATE_TEST_SUITE_P(All, TemplateBuild, testing::Values("counter", "service", "tool"),
                          [](const auto& instance) { return std::string(instance.param); });
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST(StarterManifest, makes_a_name_of_any_text) {
 }
 
 TEST(Init, writes_every_template_with_the_name_filled_in) {
-  for (const std::string name : {"service", "tool"}) {
+  for (const std::string name : {"counter", "service", "tool"}) {
     const tests::CommandLine line;
     const tests::Ran ran = line.run({"init", "--template", name, "--name", "greeter", "new"});
     ASSERT_EQ(ran.code, kDone) << ran.err;

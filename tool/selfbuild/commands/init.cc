@@ -151,7 +151,8 @@ void add_init(Program& program) {
        .exits = {kDone, kRefused, kUsage}},
       [&program, options] { return run(program, *options); });
   command.add_option("DIR", options->directory, "The folder (default: this one)")->type_name("");
-  command.add_option("--template", options->template_name, "What to start from")->type_name("service|tool");
+  command.add_option("--template", options->template_name, "What to start from")
+      ->type_name("service|counter|tool");
   command.add_option("--name", options->name, "The project's name (default: the folder's)")
       ->type_name("NAME");
 }

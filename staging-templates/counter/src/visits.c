@@ -1,0 +1,21 @@
+#include "visits.h"
+
+enum { MOST_BYTES = 64 * 1024 };
+
+int visits_open(selfbuild_state* state, const char* folder) {
+  return selfbuild_state_open(state, folder, VISITS_FORMAT, MOST_BYTES);
+}
+
+int visits_count(selfbuild_state* state, unsigned long* number) {
+  void* text = NULL;
+  size_t size = 0;
+  const int found = selfbuild_state_load(state, "visits", &text, &size, NULL);
+  if (found != SQLITE_OK && found != SQLITE_NOTFOUND) return found;
+  const unsigned long next = found == SQLITE_OK ? strtoul((const char*)text, NULL, 10) + 1 : 1;
+  free(text);
+  char written[32];
+  const int length = snprintf(written, sizeof written, "%lu", next);
+  const int saved = selfbuild_state_save(state, "visits", written, (size_t)length);
+  if (saved == SQLITE_OK) *number = next;
+  return saved;
+}

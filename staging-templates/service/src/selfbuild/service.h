@@ -1,0 +1,1 @@
+../../../include/selfbuild/service.h
