@@ -1,5 +1,5 @@
-// @NAME@: tells each visitor by HTTP which number it has. It takes its socket from the conductor or, started by
-// hand, listens on a port of its own.
+// @NAME@: tells each visitor by HTTP which number it has. It takes its socket from the conductor or, started
+// by hand, listens on a port of its own.
 #include <arpa/inet.h>
 #include <poll.h>
 
@@ -17,7 +17,8 @@ static int listen_on(int port) {
   address.sin_port = htons((uint16_t)port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0 || listen(fd, SOMAXCONN) != 0) return -1;
+  if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0 || listen(fd, SOMAXCONN) != 0)
+    return -1;
   return fd;
 }
 

@@ -1,7 +1,7 @@
 // Counts in a folder of its own; every process is played by opening the state anew.
-#include <unistd.h>
-
 #include "visits.h"
+
+#include <unistd.h>
 
 static void expect(int good, const char* what) {
   if (good) return;
@@ -27,7 +27,8 @@ int main(void) {
   expect(visit(folder) == 1, "the first visitor");
   expect(visit(folder) == 2, "the next process goes on");
 
-  expect(selfbuild_state_open(&newer, folder, VISITS_FORMAT + 1, 100) == SQLITE_OK, "a newer version opens it");
+  expect(selfbuild_state_open(&newer, folder, VISITS_FORMAT + 1, 100) == SQLITE_OK,
+         "a newer version opens it");
   expect(selfbuild_state_save(&newer, "visits", "two", 3) == SQLITE_OK, "and writes another format");
   selfbuild_state_close(&newer);
   expect(visit(folder) == 3, "what a newer version wrote is not ours");
