@@ -2,6 +2,7 @@
 #include "project/fields.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -172,6 +173,11 @@ void Fields::bytes(std::string_view key, std::optional<std::uint64_t>& value) {
   } else {
     value = *parsed;
   }
+}
+
+void Fields::truth(std::string_view key, bool& value) {
+  static const std::array<std::pair<std::string, bool>, 2> kWords = {{{"true", true}, {"false", false}}};
+  choice<bool>(key, value, kWords);
 }
 
 void Fields::count(std::string_view key, std::optional<std::uint64_t>& value, std::uint64_t most) {

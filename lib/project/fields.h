@@ -67,6 +67,7 @@ class Fields {
   void bytes(std::string_view key, std::optional<std::uint64_t>& value);  // at least 1 MiB
   void count(std::string_view key, std::optional<std::uint64_t>& value, std::uint64_t most);
   void count(std::string_view key, int& value, int most);
+  void truth(std::string_view key, bool& value);  // true or false
   template <typename T>
   void choice(std::string_view key, T& value, std::span<const std::pair<std::string, T>> choices) {
     std::vector<std::string> words;

@@ -61,8 +61,7 @@ void read_cache(Fields& fields, cache::RemoteSettings& cache) {
   // Not by a rule: its complaint would show the text, and there may be a password in that.
   if (const std::string complaint = rule_remote(cache.url); !cache.url.empty() && !complaint.empty())
     fields.wrong("remote", "\"remote\" " + complaint);
-  static const std::array<std::pair<std::string, bool>, 2> kTruth = {{{"true", true}, {"false", false}}};
-  fields.choice<bool>("write", cache.write, kTruth);
+  fields.truth("write", cache.write);
   fields.text("secret_environment", cache.secret_environment, rule_secret_variable);
   fields.text("secret_file", cache.secret_file, rule_absolute_path);
   if (fields.has("secret_environment") && fields.has("secret_file"))

@@ -191,6 +191,10 @@ void read_service(Fields& spec, ServiceSpec& service) {
   read_probe(spec, "ready", kUnfitForReady, service.sockets, service.ready);
   read_probe(spec, "health", kUnfitForHealth, service.sockets, service.health);
   spec.choice<SwapMode>("swap", service.swap, kSwapModes);
+  spec.truth("standby", service.standby);
+  if (service.standby && service.swap == SwapMode::drain_first) {
+    spec.wrong("standby", R"(with "standby" it runs twice, and "swap: drain-first" says that it cannot)");
+  }
   spec.choice<SafeModeKind>("safe_mode", service.safe_mode, kSafeModes);
   spec.duration("start_timeout", service.start_timeout);
   spec.duration("drain_timeout", service.drain_timeout, 0ms);

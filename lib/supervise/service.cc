@@ -51,7 +51,8 @@ nlohmann::json to_json(const ServiceStatus& status) {
           {"directory", status.directory},
           {"steering", status.steering},
           {"pin", status.pin},
-          {"pin_reason", status.pin_reason}};
+          {"pin_reason", status.pin_reason},
+          {"standby", status.standby}};
 }
 
 Result<std::unique_ptr<Service>> Service::make(Surroundings& around, Deployment deployment, bool wanted) {
@@ -103,6 +104,7 @@ void Service::drain_live(std::function<void()> gone) {
   stable_timer_.reset();
   settle(fail(ErrorKind::interrupted, fmt::format("service {} was stopped", name())));
   if (resting_) retire(std::move(resting_), nullptr);
+  drop_spare(nullptr);
   if (live_) retire(std::move(live_), nullptr);
   when_all_have_left(std::move(gone));
 }
@@ -172,10 +174,19 @@ void Service::schedule_restart(bool was_ready) {
 
 void Service::on_up(std::int64_t id) {
   if (incoming_ && incoming_->id() == id) return finish_bring_up({});
+  if (spare_ && spare_->id() == id) {
+    spare_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { spare_backoff_.reset(); });
+    return;
+  }
   if (!live_ || live_->id() != id) return;
+  live_is_well();
+}
+
+void Service::live_is_well() {
   trouble_text_.clear();
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
   settle({});
+  want_spare();
 }
 
 void Service::on_ill(std::int64_t id, const std::string& cause) {
@@ -184,13 +195,19 @@ void Service::on_ill(std::int64_t id, const std::string& cause) {
     if (bring_up_done_) incoming_->kill();
     return take_users_from_incoming();
   }
+  if (spare_ && spare_->id() == id) {
+    log("the standby is unhealthy: " + cause);
+    return drop_spare(nullptr);
+  }
   if (!live_ || live_->id() != id) return;
   log("unhealthy: " + cause);
   trouble_text_ = cause;
   settle(fail(ErrorKind::unhealthy, fmt::format("service {} is unhealthy: {}", name(), cause)));
   if (trouble_) return tell_trouble(cause);
   const bool was_ready = live_->was_ready();
-  retire(std::move(live_), [this, was_ready] { schedule_restart(was_ready); });
+  std::unique_ptr<Instance> sick = std::move(live_);
+  if (take_spare()) return retire(std::move(sick), nullptr);
+  retire(std::move(sick), [this, was_ready] { schedule_restart(was_ready); });
 }
 
 void Service::on_unready(std::int64_t id, const std::string& cause) {
@@ -216,9 +233,12 @@ void Service::on_ended(std::int64_t id, const os::Exit& exit) {
   } else if (resting_ && resting_->id() == id) {
     log(fmt::format("pid {}, which was kept to go back to, ended: {}", resting_->pid(), exit.to_string()));
     forget(std::move(resting_));
+  } else if (spare_ && spare_->id() == id) {
+    spare_ended(exit);
   } else if (live_ && live_->id() == id) {
     live_ended(exit);
   }
+  want_spare();
   write_records_soon();  // set last, so that the next start comes before
 }
 
@@ -244,7 +264,7 @@ void Service::live_ended(const os::Exit& exit) {
   forget(std::move(live_));
   settle(fail(ErrorKind::unhealthy, fmt::format("service {}: {}", name(), cause)));
   if (last && trouble_) return tell_trouble(cause);
-  schedule_restart(was_ready);
+  if (!take_spare()) schedule_restart(was_ready);
 }
 
 // Counts one.
@@ -273,7 +293,8 @@ ServiceStatus Service::status() const {
                        .directory = deployment_.directory.string(),
                        .steering = {},
                        .pin = std::string(to_string(pin_.kind)),
-                       .pin_reason = pin_.reason};
+                       .pin_reason = pin_.reason,
+                       .standby = standby_state()};
   const bool has_sockets = !deployment_.spec.sockets.empty();
   if (has_sockets) status.steering = can_steer() ? "steered" : "shared socket";
   for (const BoundAddress& socket : sockets_.addresses(deployment_.spec, side_))
@@ -295,6 +316,7 @@ Instance* Service::instance_that(const std::function<bool(const Instance&)>& mat
   if (live_ && matches(*live_)) return live_.get();
   if (incoming_ && matches(*incoming_)) return incoming_.get();
   if (resting_ && matches(*resting_)) return resting_.get();
+  if (spare_ && matches(*spare_)) return spare_.get();
   for (const Leaving& one : leaving_) {
     if (matches(*one.instance)) return one.instance.get();
   }

@@ -36,6 +36,7 @@ struct ServiceStatus {
   std::string steering;  // steered | shared socket, of a service with sockets that is swapped by overlap
   std::string pin;       // pinned | frozen
   std::string pin_reason;
+  std::string standby;  // ready | starting | waiting | impossible, of a service that wants one
 };
 [[nodiscard]] nlohmann::json to_json(const ServiceStatus& status);
 
@@ -173,12 +174,22 @@ class Service {
   void schedule_restart(bool was_ready);
   void settle(const Status& status);  // answers whoever waits for the live instance
   void finish_bring_up(Status status);
+  // -- standby (service_standby.cc)
+  [[nodiscard]] bool may_have_spare() const;
+  void want_spare();
+  void start_spare();
+  void drop_spare(std::function<void()> gone);
+  [[nodiscard]] bool take_spare();
+  void spare_ended(const os::Exit& exit);
+  void recover_spare();
+  [[nodiscard]] std::string standby_state() const;
   // -- safe mode
   void start_failed(bool was_ready);  // or what ran has ended; the next start is scheduled, if there is one
   void answer_in_its_place();
   void answers_itself();  // or is not wanted any more
   [[nodiscard]] Diagnosis diagnosis() const;
   void on_up(std::int64_t id);
+  void live_is_well();
   void on_ill(std::int64_t id, const std::string& cause);
   void on_unready(std::int64_t id, const std::string& cause);
   void on_main_process(std::int64_t id);
@@ -214,6 +225,8 @@ class Service {
   std::unique_ptr<Instance> live_;
   std::unique_ptr<Instance> incoming_;
   std::unique_ptr<Instance> resting_;
+  std::unique_ptr<Instance> spare_;
+  bool spare_has_users_ = true;     // they waited for the process that had its sockets before
   Side side_ = Side::a;             // where new connections go: that of the live instance
   bool exposed_ = false;            // users may have reached the incoming instance
   os::Milliseconds steered_at_{0};  // monotonic
@@ -240,6 +253,8 @@ class Service {
   os::Watch patience_;
   os::Milliseconds restart_at_{0};  // monotonic, of the timer
   os::Watch restart_timer_;
+  RestartBackoff spare_backoff_;
+  os::Watch spare_timer_;  // until the next one starts, or until this one counts as stable
   os::Watch stable_timer_;
   os::Watch record_timer_;
   os::Watch funeral_;

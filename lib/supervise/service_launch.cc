@@ -21,11 +21,6 @@ std::string instance_variable(const std::string& service, std::int64_t id) {
   return fmt::format("SELFBUILD_INSTANCE={}:{}", service, id);
 }
 
-bool same(const Deployment& one, const Deployment& other) {
-  return one.project == other.project && one.version == other.version && one.directory == other.directory &&
-         to_json(one.spec) == to_json(other.spec);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const ServiceRow& row) {
@@ -48,6 +43,7 @@ Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const Se
   service->sockets_.recover(sockets, holder ? &*holder : nullptr, holder_spec, row.side);
   service->steer(row.side);
   for (const InstanceRow& one : instances) service->adopt(one);
+  service->recover_spare();
   if (service->live_) service->announce_next();
   return service;
 }
@@ -76,7 +72,7 @@ std::optional<os::Process> Service::process_of(const InstanceRow& row) {
 void Service::adopt(const InstanceRow& row) {
   // Announced for the time when the live one ends, which has not come.
   const bool ahead = row.pid == 0 && row.role == Role::live && live_;
-  if (ahead && !next_row_ && same(row.deployment, deployment_)) {
+  if (ahead && !next_row_ && row.deployment.is(deployment_)) {
     next_row_ = row.id;
     return;
   }
@@ -119,6 +115,9 @@ void Service::adopt(const InstanceRow& row) {
   } else if (row.role == Role::resting && !resting_) {
     resting_ = std::move(instance);
     resting_->begin();
+  } else if (row.role == Role::standby && !spare_) {
+    spare_ = std::move(instance);
+    spare_->begin();
   } else {
     instance->begin();
     retire(std::move(instance), nullptr);

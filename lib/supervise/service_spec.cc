@@ -188,24 +188,29 @@ Json to_json(const ServiceSpec& spec) {
       sockets.back()["take"] = kTakeNames[static_cast<std::size_t>(socket.take)];
     }
   }
-  return Json{{"name", spec.name},
-              {"command", spec.command},
-              {"environment", spec.environment},
-              {"sockets", std::move(sockets)},
-              {"start", probe_to_json(spec.start)},
-              {"ready", probe_to_json(spec.ready)},
-              {"health", probe_to_json(spec.health)},
-              {"swap", spec.swap == SwapMode::overlap ? "overlap" : "drain-first"},
-              {"safe_mode", kSafeModeNames[static_cast<std::size_t>(spec.safe_mode)]},
-              {"start_timeout_ms", spec.start_timeout.count()},
-              {"drain_timeout_ms", spec.drain_timeout.count()},
-              {"probation_ms", spec.probation.count()}};
+  Json value{{"name", spec.name},
+             {"command", spec.command},
+             {"environment", spec.environment},
+             {"sockets", std::move(sockets)},
+             {"start", probe_to_json(spec.start)},
+             {"ready", probe_to_json(spec.ready)},
+             {"health", probe_to_json(spec.health)},
+             {"swap", spec.swap == SwapMode::overlap ? "overlap" : "drain-first"},
+             {"safe_mode", kSafeModeNames[static_cast<std::size_t>(spec.safe_mode)]},
+             {"start_timeout_ms", spec.start_timeout.count()},
+             {"drain_timeout_ms", spec.drain_timeout.count()},
+             {"probation_ms", spec.probation.count()}};
+  // Only where it is said, as above.
+  if (spec.standby) value["standby"] = true;
+  return value;
 }
 
 Result<ServiceSpec> service_from_json(const Json& value) {
-  static const std::array<std::string, 12> kKeys{
-      "name", "command",   "environment",      "sockets",          "start",       "ready", "health",
-      "swap", "safe_mode", "start_timeout_ms", "drain_timeout_ms", "probation_ms"};
+  static const std::array<std::string, 13> kKeys{
+      "name",        "command",   "environment",      "sockets",
+      "start",       "ready",     "health",           "swap",
+      "standby",     "safe_mode", "start_timeout_ms", "drain_timeout_ms",
+      "probation_ms"};
   SB_CHECK(only_keys(value, "service", kKeys));
   ServiceSpec spec;
   SB_TRY(spec.name, doing("service", json_string(value, "name")));
@@ -243,6 +248,10 @@ Result<ServiceSpec> service_from_json(const Json& value) {
     return wrong(where, fmt::format(R"("swap" must be overlap or drain-first, not "{}")", swap));
   }
   spec.swap = swap == "overlap" ? SwapMode::overlap : SwapMode::drain_first;
+  SB_TRY(spec.standby, doing(where, json_bool_or(value, "standby", false)));
+  if (spec.standby && spec.swap == SwapMode::drain_first) {
+    return wrong(where, R"(with "standby" it runs twice, and "swap": drain-first says that it cannot)");
+  }
   SB_TRY(const std::string safe_mode, doing(where, json_string_or(value, "safe_mode", "details")));
   const auto* const kind = std::ranges::find(kSafeModeNames, safe_mode);
   if (kind == kSafeModeNames.end()) {

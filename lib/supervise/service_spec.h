@@ -67,6 +67,7 @@ struct ServiceSpec {
   ProbeSpec ready;   // none: ready as soon as it runs; notify: READY=1; what can be asked is asked on
   ProbeSpec health;  // none: alive is healthy; watchdog: WATCHDOG=1 at least every interval
   SwapMode swap = SwapMode::overlap;
+  bool standby = false;  // a second process of the live version is kept booted, for the first one's crash
   SafeModeKind safe_mode = SafeModeKind::details;
   std::chrono::milliseconds start_timeout{10'000};  // until ready and healthy
   std::chrono::milliseconds drain_timeout{10'000};  // from SIGTERM to SIGKILL

@@ -22,7 +22,8 @@ bool Service::can_steer() const {
 
 // Who comes up beside one that runs gets sockets of its own; else it gets what waits.
 Side Service::side_for(const Deployment& deployment, Role role) const {
-  const bool beside = role == Role::incoming && live_ && deployment.spec.swap == SwapMode::overlap &&
+  const bool second = role == Role::incoming || role == Role::standby;
+  const bool beside = second && live_ && deployment.spec.swap == SwapMode::overlap &&
                       deployment_.spec.swap == SwapMode::overlap;
   return beside ? opposite(live_->side()) : side_;
 }

@@ -24,11 +24,13 @@ void Service::bring_up(const Deployment& next, Done up) {
   bring_up_done_ = std::move(up);
   const bool alone =
       next.spec.swap == SwapMode::drain_first || deployment_.spec.swap == SwapMode::drain_first;
-  if (!alone) return start_incoming(next);
+  // The standby has the sockets that the next version is to have.
+  if (!alone) return drop_spare([this, next] { start_incoming(next); });
   // Whatever is left of it must have gone before the new one starts: also an instance that drains since
   // earlier.
   hold();
   stable_timer_.reset();
+  drop_spare(nullptr);
   if (live_) retire(std::move(live_), nullptr);
   when_all_have_left([this, next] { start_incoming(next); });
 }
@@ -80,6 +82,7 @@ void Service::another_is_live() {
   restarts_ = 0;
   crashes_ = 0;
   backoff_.reset();
+  spare_backoff_.reset();
   restart_timer_.reset();
   trouble_text_.clear();
   answers_itself();
@@ -96,8 +99,7 @@ void Service::commit(std::function<void()> drained, Old what_of_old) {
   const bool rests =
       old && what_of_old == Old::rests && !resting_ && can_steer() && old->side() != live_->side();
   record_hand_over(old ? old->id() : 0, rests ? Role::resting : Role::draining);
-  stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
-  settle({});
+  live_is_well();
   if (rests) resting_ = std::move(old);
   if (old) return retire(std::move(old), std::move(drained));
   drained();
@@ -136,6 +138,7 @@ void Service::settle_on(const Deployment& deployment, bool wanted) {
   record_hand_over(live_ ? live_->id() : 0);
   drop_incoming([] {});
   release([] {});
+  drop_spare(nullptr);
   if (live_) return retire(std::move(live_), [this] { schedule_restart(/*was_ready=*/true); });
   schedule_restart(/*was_ready=*/false);
 }

@@ -26,6 +26,8 @@ std::string_view to_string(Role role) {
       return "draining";
     case Role::resting:
       return "resting";
+    case Role::standby:
+      return "standby";
   }
   return "live";
 }
@@ -33,6 +35,7 @@ std::string_view to_string(Role role) {
 Role role_from(std::string_view text) {
   if (text == "incoming") return Role::incoming;
   if (text == "resting") return Role::resting;
+  if (text == "standby") return Role::standby;
   return text == "draining" ? Role::draining : Role::live;
 }
 
@@ -54,6 +57,11 @@ Result<ServiceSpec> spec_from(const std::string& text) {
 
 std::string_view to_string(Pin::Kind kind) {
   return kind == Pin::Kind::pinned ? "pinned" : kind == Pin::Kind::frozen ? "frozen" : "";
+}
+
+bool Deployment::is(const Deployment& other) const {
+  return project == other.project && version == other.version && directory == other.directory &&
+         to_json(spec) == to_json(other.spec);
 }
 
 Result<ServiceTable> ServiceTable::open(const std::filesystem::path& path) {

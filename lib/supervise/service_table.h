@@ -23,10 +23,12 @@ struct Deployment {
   int version = 0;
   std::filesystem::path directory;
   ServiceSpec spec;
+  [[nodiscard]] bool is(const Deployment& other) const;  // in every respect
 };
 
 // resting: it was live until a moment ago, is alive and idle, and may become live again by steering alone.
-enum class Role { live, incoming, draining, resting };
+// standby: of the live version, booted and without users, for the live one's crash.
+enum class Role { live, incoming, draining, resting, standby };
 
 // Who may move a service to another version.
 struct Pin {

@@ -81,6 +81,9 @@ std::string note_of(const Json& service, bool well) {
                                 member(service, "pin_reason"), member(service, "name"),
                                 member(service, "project")));
   }
+  if (const std::string standby = member(service, "standby"); !standby.empty() && standby != "ready") {
+    notes.push_back("standby: " + standby);
+  }
   std::erase(notes, "");
   return join(notes, "; ");
 }

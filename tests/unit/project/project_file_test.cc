@@ -57,6 +57,7 @@ kind: Service
 metadata: {name: hello-worker}
 spec:
   command: [/usr/bin/env, worker]
+  standby: true
 )";
 
 constexpr std::string_view kSmallest = R"(apiVersion: selfbuild/v1

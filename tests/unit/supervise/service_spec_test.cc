@@ -49,6 +49,16 @@ TEST(ServiceSpec, needs_only_a_name_and_a_command) {
   ASSERT_OK(const ServiceSpec spec, service_from_json({{"name", "a"}, {"command", {"x"}}}));
   EXPECT_EQ(spec.start_timeout, std::chrono::milliseconds(10'000));
   EXPECT_EQ(spec.swap, SwapMode::overlap);
+  EXPECT_FALSE(spec.standby);
+  EXPECT_FALSE(to_json(spec).contains("standby")) << "a conductor from before it had a meaning refuses it";
+}
+
+TEST(ServiceSpec, keeps_a_standby) {
+  ASSERT_OK(const ServiceSpec spec,
+            service_from_json({{"name", "a"}, {"command", {"x"}}, {"standby", true}}));
+  EXPECT_TRUE(spec.standby);
+  ASSERT_OK(const ServiceSpec again, service_from_json(to_json(spec)));
+  EXPECT_TRUE(again.standby);
 }
 
 struct Bad {
@@ -72,6 +82,7 @@ TEST(ServiceSpec, refuses_what_has_no_meaning_and_names_it) {
       {R"({"name":"a","command":["x\u0000y"]})", "NUL"},
       {R"({"name":"a","command":["x"],"swap":"both"})", "overlap or drain-first"},
       {R"({"name":"a","command":["x"],"safe_mode":"off"})", "details, brief or none"},
+      {R"({"name":"a","command":["x"],"swap":"drain-first","standby":true})", "it runs twice"},
       {R"({"name":"a","command":["x"],"start_timeout_ms":0})", "start_timeout_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":-1})", "probation_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":"10s"})", "\"probation_ms\" must be"},

@@ -1,0 +1,233 @@
+// A second process of the live version, for the first one's crash.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include "supervise/address.h"
+#include "support/result_matchers.h"
+#include "unit/supervise/fake_world.h"
+
+namespace sb::supervise {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
+
+class ServiceStandby : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK(service_, world_.supervisor->ensure(deployment(1), true));
+    service_->start([](const Status&) {});
+    live_ = world_.newest();
+    world_.ready(live_);
+    world_.settle();
+    spare_ = world_.newest();
+    ASSERT_NE(spare_, live_);
+    world_.ready(spare_);
+    ASSERT_EQ(world_.status().standby, "ready");
+  }
+  [[nodiscard]] Deployment deployment(int version) const {
+    Deployment deployment = world_.deployment(version);
+    deployment.spec.standby = true;
+    return deployment;
+  }
+  void restart() {
+    world_.restart();
+    service_ = world_.supervisor->find("web");
+  }
+  [[nodiscard]] UniqueFd connect() {
+    const Result<SocketAddress> where = socket_address(*parse_address(world_.status().sockets.at(0)));
+    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(client.get(), where->get(), where->size), 0);
+    return client;
+  }
+  // A connection waits at the socket that this process was given, and is taken from there.
+  [[nodiscard]] bool accepts(pid_t pid) const {
+    const int socket = world_.processes.alive.at(pid).sockets.at(0);
+    return UniqueFd(::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC)).get() >= 0;
+  }
+  void expect_users_at(pid_t pid) {
+    for (int i = 0; i < 20; ++i) {
+      const UniqueFd client = connect();
+      ASSERT_TRUE(accepts(pid));
+    }
+  }
+  [[nodiscard]] static auto signal_to(pid_t pid, int signal) { return Contains(Pair(pid, signal)); }
+  [[nodiscard]] pid_t live_pid() { return world_.status().pid; }
+
+  tests::FakeWorld world_{/*steers=*/true};
+  Service* service_ = nullptr;
+  pid_t live_ = 0;
+  pid_t spare_ = 0;
+};
+
+TEST_F(ServiceStandby, has_no_users_until_the_live_one_ends_and_all_of_them_from_then_on) {
+  expect_users_at(live_);
+  const std::size_t started = world_.processes.started.size();
+  world_.processes.end(live_);
+  EXPECT_EQ(world_.processes.started.size(), started) << "nothing has to be started first";
+  EXPECT_EQ(live_pid(), spare_);
+  EXPECT_EQ(world_.status().state, "running");
+  EXPECT_EQ(world_.status().restarts, 1);
+  expect_users_at(spare_);
+}
+
+TEST_F(ServiceStandby, is_followed_by_another_one_which_takes_what_waited_for_the_dead) {
+  const UniqueFd waiting = connect();
+  world_.processes.end(live_);
+  world_.settle();
+  const pid_t next = world_.newest();
+  ASSERT_NE(next, spare_);
+  EXPECT_EQ(world_.status().standby, "starting");
+  EXPECT_TRUE(accepts(next));
+  world_.ready(next);
+  EXPECT_EQ(world_.status().standby, "ready");
+  world_.processes.end(spare_);
+  EXPECT_EQ(live_pid(), next);
+  expect_users_at(next);
+}
+
+TEST_F(ServiceStandby, takes_over_from_one_that_is_ill) {
+  world_.probe.sick.insert(deployment(1).directory);
+  for (int i = 0; i < 100 && live_pid() == live_; ++i) {
+    world_.pass(100);
+    if (live_pid() == live_) continue;
+    world_.probe.sick.clear();
+  }
+  EXPECT_NE(live_pid(), live_);
+  world_.pass(100);
+  EXPECT_THAT(world_.processes.signals, signal_to(live_, SIGTERM));
+}
+
+TEST_F(ServiceStandby, that_still_boots_is_the_next_start) {
+  world_.processes.end(live_);
+  world_.settle();
+  const pid_t booting = world_.newest();
+  world_.processes.end(spare_);
+  EXPECT_EQ(live_pid(), booting);
+  EXPECT_EQ(world_.status().state, "starting");
+  const std::size_t started = world_.processes.started.size();
+  world_.ready(booting);
+  EXPECT_EQ(world_.status().state, "running");
+  world_.pass(100);
+  EXPECT_EQ(world_.processes.started.size(), started + 1) << "and its own standby follows";
+}
+
+TEST_F(ServiceStandby, that_cannot_live_is_started_ever_more_seldom) {
+  std::size_t before = world_.processes.started.size();
+  for (int i = 0; i < 3; ++i) {
+    world_.processes.end(world_.newest());
+    world_.settle();
+  }
+  EXPECT_EQ(world_.processes.started.size(), before + 1) << "at once, and then no more";
+  EXPECT_EQ(world_.status().standby, "waiting");
+  EXPECT_EQ(live_pid(), live_);
+  world_.pass(50);
+  EXPECT_EQ(world_.processes.started.size(), before + 2);
+  before = world_.processes.started.size();
+  world_.processes.end(world_.newest());
+  world_.pass(150);
+  EXPECT_EQ(world_.processes.started.size(), before);
+  world_.pass(100);
+  EXPECT_EQ(world_.processes.started.size(), before + 1);
+}
+
+TEST_F(ServiceStandby, that_is_ill_is_replaced_before_it_is_needed) {
+  world_.processes.stubborn.insert(spare_);
+  world_.probe.sick.insert(deployment(1).directory);
+  // Both are asked, and both are ill: the live one is mended first, and nobody takes over.
+  world_.pass(10'000);
+  world_.probe.sick.clear();
+  EXPECT_THAT(world_.processes.signals, Contains(Pair(spare_, testing::_)));
+}
+
+TEST_F(ServiceStandby, gives_its_sockets_to_the_next_version_and_comes_back_after_the_swap) {
+  bool up = false;
+  service_->bring_up(deployment(2), [&](const Status& status) { up = status.has_value(); });
+  EXPECT_THAT(world_.processes.signals, signal_to(spare_, SIGKILL));
+  world_.settle();
+  const pid_t incoming = world_.newest();
+  ASSERT_NE(incoming, spare_);
+  world_.ready(incoming);
+  ASSERT_TRUE(up);
+  EXPECT_EQ(world_.status().standby, "waiting");
+  service_->commit([] {});
+  expect_users_at(incoming);
+  world_.pass(1'000);
+  ASSERT_FALSE(world_.processes.alive.contains(live_)) << "the old one has drained";
+  const pid_t next = world_.newest();
+  ASSERT_NE(next, incoming);
+  EXPECT_EQ(world_.processes.started.back().spec.directory, deployment(2).directory);
+  world_.ready(next);
+  EXPECT_EQ(world_.status().standby, "ready");
+}
+
+TEST_F(ServiceStandby, waits_until_the_old_version_need_not_rest_any_more) {
+  service_->bring_up(deployment(2), [](const Status&) {});
+  world_.settle();
+  world_.ready(world_.newest());
+  service_->commit([] {}, Service::Old::rests);
+  const std::size_t started = world_.processes.started.size();
+  world_.pass(1'000);
+  EXPECT_EQ(world_.processes.started.size(), started);
+  service_->release([] {});
+  world_.pass(1'000);
+  EXPECT_EQ(world_.processes.started.size(), started + 1);
+}
+
+TEST_F(ServiceStandby, goes_with_the_service_when_that_is_stopped) {
+  bool gone = false;
+  service_->stop([&] { gone = true; });
+  world_.settle();
+  EXPECT_TRUE(gone);
+  EXPECT_THAT(world_.processes.alive, testing::IsEmpty());
+  world_.pass(60'000);
+  EXPECT_THAT(world_.processes.alive, testing::IsEmpty());
+}
+
+TEST_F(ServiceStandby, is_adopted_by_the_next_conductor_and_still_takes_over) {
+  const std::size_t started = world_.processes.started.size();
+  restart();
+  world_.settle();
+  EXPECT_EQ(world_.processes.started.size(), started);
+  EXPECT_EQ(live_pid(), live_);
+  world_.processes.end(live_);
+  EXPECT_EQ(live_pid(), spare_);
+  expect_users_at(spare_);
+}
+
+TEST_F(ServiceStandby, takes_over_when_the_live_one_died_together_with_the_conductor) {
+  world_.processes.forget_watchers();
+  world_.processes.alive.erase(live_);
+  restart();
+  world_.settle();
+  EXPECT_EQ(live_pid(), spare_);
+  expect_users_at(spare_);
+}
+
+TEST_F(ServiceStandby, that_took_over_is_live_for_the_next_conductor) {
+  world_.processes.end(live_);
+  world_.settle();
+  world_.ready(world_.newest());
+  restart();
+  world_.settle();
+  EXPECT_EQ(live_pid(), spare_);
+  expect_users_at(spare_);
+}
+
+TEST(ServiceStandbyWithoutSteering, is_impossible_and_said_to_be) {
+  tests::FakeWorld world;
+  Deployment deployment = world.deployment(1);
+  deployment.spec.standby = true;
+  ASSERT_OK(Service* const service, world.supervisor->ensure(deployment, true));
+  service->start([](const Status&) {});
+  world.ready(world.newest());
+  world.pass(1'000);
+  EXPECT_EQ(world.processes.started.size(), 1U);
+  EXPECT_EQ(world.status().standby, "impossible");
+}
+
+}  // namespace
+}  // namespace sb::supervise
