@@ -5,7 +5,10 @@
 #include <iostream>
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
 
+#include "supervise/address.h"
 #include "support/files.h"
 
 namespace sb::tests {
@@ -187,6 +190,18 @@ supervise::Deployment FakeWorld::deployment(int version, const std::string& serv
 
 supervise::ServiceStatus FakeWorld::status(const std::string& service) {
   return supervisor->find(service)->status();
+}
+
+UniqueFd FakeWorld::connect() {
+  const auto where = supervise::socket_address(supervise::parse_address(status().sockets.at(0)).value());
+  UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_TRUE(where && ::connect(client.get(), where->get(), where->size) == 0);
+  return client;
+}
+
+bool FakeWorld::accepts(pid_t pid) const {
+  const int socket = processes.alive.at(pid).sockets.at(0);
+  return UniqueFd(::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC)).get() >= 0;
 }
 
 }  // namespace sb::tests

@@ -122,6 +122,10 @@ class FakeWorld {
   [[nodiscard]] std::filesystem::path folder(int version) const { return home.version("p", version); }
   [[nodiscard]] pid_t newest() const { return processes.started.back().pid; }
   [[nodiscard]] supervise::ServiceStatus status(const std::string& service = "web");
+  // A client of the service's first socket, which waits in a backlog.
+  [[nodiscard]] UniqueFd connect();
+  // Somebody waits at the socket that this process was given, and is taken from there.
+  [[nodiscard]] bool accepts(pid_t pid) const;
 
   FakeTimers timers;
   os::TemporaryFolder root;

@@ -1,9 +1,7 @@
 // A second process of the live version, for the first one's crash.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
-#include "supervise/address.h"
 #include "support/result_matchers.h"
 #include "unit/supervise/fake_world.h"
 
@@ -37,21 +35,10 @@ class ServiceStandby : public ::testing::Test {
     world_.restart();
     service_ = world_.supervisor->find("web");
   }
-  [[nodiscard]] UniqueFd connect() {
-    const Result<SocketAddress> where = socket_address(*parse_address(world_.status().sockets.at(0)));
-    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(::connect(client.get(), where->get(), where->size), 0);
-    return client;
-  }
-  // A connection waits at the socket that this process was given, and is taken from there.
-  [[nodiscard]] bool accepts(pid_t pid) const {
-    const int socket = world_.processes.alive.at(pid).sockets.at(0);
-    return UniqueFd(::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC)).get() >= 0;
-  }
   void expect_users_at(pid_t pid) {
     for (int i = 0; i < 20; ++i) {
-      const UniqueFd client = connect();
-      ASSERT_TRUE(accepts(pid));
+      const UniqueFd client = world_.connect();
+      ASSERT_TRUE(world_.accepts(pid));
     }
   }
   [[nodiscard]] static auto signal_to(pid_t pid, int signal) { return Contains(Pair(pid, signal)); }
@@ -75,13 +62,13 @@ TEST_F(ServiceStandby, has_no_users_until_the_live_one_ends_and_all_of_them_from
 }
 
 TEST_F(ServiceStandby, is_followed_by_another_one_which_takes_what_waited_for_the_dead) {
-  const UniqueFd waiting = connect();
+  const UniqueFd waiting = world_.connect();
   world_.processes.end(live_);
   world_.settle();
   const pid_t next = world_.newest();
   ASSERT_NE(next, spare_);
   EXPECT_EQ(world_.status().standby, "starting");
-  EXPECT_TRUE(accepts(next));
+  EXPECT_TRUE(world_.accepts(next));
   world_.ready(next);
   EXPECT_EQ(world_.status().standby, "ready");
   world_.processes.end(spare_);

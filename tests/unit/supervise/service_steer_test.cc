@@ -2,9 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/socket.h>
 
-#include "supervise/address.h"
 #include "support/result_matchers.h"
 #include "unit/supervise/fake_world.h"
 
@@ -39,22 +37,11 @@ class ServiceSteer : public ::testing::Test {
   [[nodiscard]] int socket_of(pid_t pid) const { return world_.processes.alive.at(pid).sockets.at(0); }
   // A client that connects, and the process whose socket it waits at.
   [[nodiscard]] pid_t reached() {
-    const Result<SocketAddress> where = socket_address(*parse_address(world_.status().sockets.at(0)));
-    const UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(::connect(client.get(), where->get(), where->size), 0);
+    const UniqueFd client = world_.connect();
     for (const pid_t pid : {old_, new_}) {
-      if (pid != 0 && world_.processes.alive.contains(pid) && accepts(pid)) return pid;
+      if (pid != 0 && world_.processes.alive.contains(pid) && world_.accepts(pid)) return pid;
     }
     return 0;
-  }
-  [[nodiscard]] UniqueFd wait_in_the_backlog() {
-    const Result<SocketAddress> where = socket_address(*parse_address(world_.status().sockets.at(0)));
-    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(::connect(client.get(), where->get(), where->size), 0);
-    return client;
-  }
-  [[nodiscard]] bool accepts(pid_t pid) const {
-    return UniqueFd(::accept4(socket_of(pid), nullptr, nullptr, SOCK_CLOEXEC)).get() >= 0;
   }
   [[nodiscard]] static auto signal_to(pid_t pid, int signal) { return Contains(Pair(pid, signal)); }
 
@@ -90,12 +77,12 @@ TEST_F(ServiceSteer, moves_every_new_connection_with_the_commit) {
 
 TEST_F(ServiceSteer, lets_the_old_one_accept_what_waits_before_it_is_told_to_end) {
   bring_up();
-  const UniqueFd waiting = wait_in_the_backlog();
+  const UniqueFd waiting = world_.connect();
   bool drained = false;
   service_->commit([&] { drained = true; });
   world_.pass(500);
   EXPECT_THAT(world_.processes.signals, Not(signal_to(old_, SIGTERM)));
-  EXPECT_TRUE(accepts(old_));
+  EXPECT_TRUE(world_.accepts(old_));
   world_.pass(50);
   EXPECT_THAT(world_.processes.signals, signal_to(old_, SIGTERM));
   EXPECT_TRUE(drained);
@@ -103,7 +90,7 @@ TEST_F(ServiceSteer, lets_the_old_one_accept_what_waits_before_it_is_told_to_end
 
 TEST_F(ServiceSteer, waits_for_one_that_accepts_nothing_no_longer_than_three_seconds) {
   bring_up();
-  const UniqueFd waiting = wait_in_the_backlog();
+  const UniqueFd waiting = world_.connect();
   service_->commit([] {});
   world_.pass(2'900);
   EXPECT_THAT(world_.processes.signals, Not(signal_to(old_, SIGTERM)));
@@ -173,11 +160,11 @@ TEST_F(ServiceSteer, restarts_on_the_side_where_its_users_wait) {
   bring_up();
   service_->commit([] {});
   world_.pass(100);
-  const UniqueFd waiting = wait_in_the_backlog();
+  const UniqueFd waiting = world_.connect();
   world_.processes.end(new_);
   world_.settle();
   new_ = world_.newest();
-  EXPECT_TRUE(accepts(new_));
+  EXPECT_TRUE(world_.accepts(new_));
 }
 
 TEST_F(ServiceSteer, remembers_sides_and_who_rests_over_the_conductors_death) {
@@ -199,12 +186,12 @@ TEST_F(ServiceSteer, remembers_sides_and_who_rests_over_the_conductors_death) {
 TEST_F(ServiceSteer, holds_the_backlog_on_one_side_where_two_must_not_run_at_once) {
   Deployment exclusive = world_.deployment(2);
   exclusive.spec.swap = SwapMode::drain_first;
-  const UniqueFd waiting = wait_in_the_backlog();
+  const UniqueFd waiting = world_.connect();
   service_->bring_up(exclusive, [](const Status&) {});
   world_.pass(100);
   new_ = world_.newest();
   ASSERT_NE(new_, old_);
-  EXPECT_TRUE(accepts(new_));
+  EXPECT_TRUE(world_.accepts(new_));
 }
 
 TEST_F(ServiceSteer, shares_what_cannot_be_steered_and_says_so) {
