@@ -183,6 +183,7 @@ void Service::on_up(std::int64_t id) {
 }
 
 void Service::live_is_well() {
+  answers_itself();
   trouble_text_.clear();
   stable_timer_ = around_.timers.after(RestartBackoff::kStable, [this] { backoff_.reset(); });
   settle({});
@@ -205,9 +206,8 @@ void Service::on_ill(std::int64_t id, const std::string& cause) {
   settle(fail(ErrorKind::unhealthy, fmt::format("service {} is unhealthy: {}", name(), cause)));
   if (trouble_) return tell_trouble(cause);
   const bool was_ready = live_->was_ready();
-  std::unique_ptr<Instance> sick = std::move(live_);
-  if (take_spare()) return retire(std::move(sick), nullptr);
-  retire(std::move(sick), [this, was_ready] { schedule_restart(was_ready); });
+  if (take_spare()) return;
+  retire(std::move(live_), [this, was_ready] { schedule_restart(was_ready); });
 }
 
 void Service::on_unready(std::int64_t id, const std::string& cause) {
@@ -247,7 +247,7 @@ void Service::has_left(Leaving left, const os::Exit& exit) {
   last_exit_ = exit.to_string();
   const Side side = left.instance->side();
   forget(std::move(left.instance));
-  reset_forsaken(side);
+  if (!may_have_spare()) reset_forsaken(side);  // else the next standby accepts what waits
   if (left.gone) left.gone();
   if (!leaving_.empty()) return;
   for (const std::function<void()>& callback : std::exchange(when_left_, {})) callback();
@@ -334,6 +334,8 @@ Instance* Service::instance_by_id(std::int64_t id) const {
 void Service::notify(Instance& from, const Notification& notification, std::vector<UniqueFd> fds,
                      std::size_t room) {
   const std::string fd_name = parked_name(notification.fd_name);
+  // What is parked belongs to the live one.
+  if (&from == spare_.get()) return from.notify(notification);
   if (notification.drop_parked) parked_.drop(fd_name);
   if (notification.park) {
     for (UniqueFd& fd : fds) {

@@ -167,6 +167,7 @@ class Service {
   void retire(std::unique_ptr<Instance> instance, std::function<void()> gone, bool at_once = false);
   [[nodiscard]] Side side_for(const Deployment& deployment, Role role) const;
   void steer(Side side, int percent_to_other = 0);
+  void take_sockets_for_incoming();
   void take_users_from_incoming();
   void another_is_live();
   void drain_when_accepted(std::int64_t id, os::Milliseconds until);

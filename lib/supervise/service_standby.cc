@@ -53,9 +53,18 @@ void Service::spare_ended(const os::Exit& exit) {
 // boots is the next start, begun early.
 bool Service::take_spare() {
   if (!spare_ || !may_start()) return false;
+  const bool serves = spare_->phase() == Instance::Phase::starting || spare_->phase() == Instance::Phase::up;
+  if (!serves) {
+    drop_spare(nullptr);
+    return false;
+  }
   steer(spare_->side());
-  live_ = std::move(spare_);
+  std::unique_ptr<Instance> sick = std::exchange(live_, std::move(spare_));
+  if (sick) retire(std::move(sick), nullptr);
   spare_timer_.reset();
+  stable_timer_.reset();
+  withdraw_next();  // it is for the other side
+  announce_next();
   ++restarts_;
   log(fmt::format("pid {}, the standby, takes over", live_->pid()));
   record_later([this]() -> Status {
@@ -80,7 +89,7 @@ void Service::recover_spare() {
 }
 
 std::string Service::standby_state() const {
-  if (!deployment_.spec.standby) return "";
+  if (!deployment_.spec.standby || !wanted_) return "";
   if (spare_) return spare_->phase() == Instance::Phase::up ? "ready" : "starting";
   return live_ && !can_steer() ? "impossible" : "waiting";
 }

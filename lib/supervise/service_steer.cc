@@ -47,6 +47,18 @@ Status Service::steer_to_incoming(int percent) {
   return sockets_.steer(side_, percent);
 }
 
+// Who has them is told to end now, and who still waits there is a user.
+void Service::take_sockets_for_incoming() {
+  if (!incoming_is_apart()) return;
+  const Side side = incoming_->side();
+  for (Leaving& one : leaving_) {
+    if (one.instance->side() != side || !one.accepts) continue;
+    one.accepts.reset();
+    one.instance->drain();
+  }
+  exposed_ = sockets_.waiting(side) > 0;
+}
+
 void Service::take_users_from_incoming() {
   if (std::exchange(exposed_, false)) steer(side_);
 }
@@ -69,6 +81,7 @@ void Service::take_back() {
   settle({});
   if (sick) return retire(std::move(sick), nullptr);
   reset_forsaken(opposite(side_));
+  want_spare();
 }
 
 void Service::release(std::function<void()> drained) {

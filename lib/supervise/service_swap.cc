@@ -48,6 +48,7 @@ void Service::start_incoming(const Deployment& next) {
     return finish_bring_up(fail(std::move(launched.error())));
   }
   incoming_ = std::move(*launched);
+  take_sockets_for_incoming();
   incoming_->begin();
 }
 
@@ -99,10 +100,11 @@ void Service::commit(std::function<void()> drained, Old what_of_old) {
   const bool rests =
       old && what_of_old == Old::rests && !resting_ && can_steer() && old->side() != live_->side();
   record_hand_over(old ? old->id() : 0, rests ? Role::resting : Role::draining);
-  live_is_well();
   if (rests) resting_ = std::move(old);
-  if (old) return retire(std::move(old), std::move(drained));
-  drained();
+  const bool leaves = old != nullptr;
+  if (leaves) retire(std::move(old), std::move(drained));
+  live_is_well();
+  if (!leaves) drained();
 }
 
 void Service::drop_incoming(std::function<void()> gone) {
@@ -117,6 +119,7 @@ void Service::abandon(Done back) {
   drop_incoming([this, back = std::move(back)]() mutable {
     held_ = false;
     close_unused_sockets();
+    want_spare();
     if (!wanted_) return back({});
     if (live_is_up()) return back({});
     if (!live_ && restart_timer_) {

@@ -261,6 +261,24 @@ void run_crashes(const std::string& floor_program, const Plan& plan, Records& re
   }
 }
 
+void run_crashes_with_standby(const Plan& plan, Records& records) {
+  Serving serving = plan.serving;
+  serving.boot_ms = 300;
+  serving.work_ms = 0;
+  Ours ours({.serving = serving, .standby = true});
+  fmt::print(stderr, "crashes, selfbuild with a standby, boot {} ms …\n", serving.boot_ms);
+  std::vector<double> times;
+  for (int i = 0; i < kCrashes; ++i) {
+    ours.wait_for_standby();
+    times.push_back(crash_ms(ours.address(), get(ours.address(), "/pid")));
+  }
+  records.add({.row = fmt::format("crash selfbuild standby boot {}", serving.boot_ms),
+               .value = median(times),
+               .unit = "ms",
+               .peer = "bar: 1 ms",
+               .ratio = 1 / median(times)});
+}
+
 // What is lost of the requests that are on their way when the process dies.
 void run_crashes_under_load(const Plan& plan, Records& records) {
   Serving serving = plan.serving;
@@ -310,6 +328,7 @@ int run(int argc, char** argv) {
   if (wanted("crash")) {
     run_crashes(std::string(argv[0]).substr(0, std::string(argv[0]).rfind('/')) + "/bench_floor", plan,
                 records);
+    run_crashes_with_standby(plan, records);
     run_crashes_under_load(plan, records);
   }
   return records.finish(arguments.count(), arguments.values());

@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <nlohmann/json.hpp>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/unique_fd.h"
 #include "bench/commands.h"
 #include "support/files.h"
@@ -232,7 +234,8 @@ std::vector<PeerKind> other_supervisors() {
 Ours::Ours(const OurService& service) : address_(free_address()) {
   host_.copy_project("http_project");
   host_.edit("selfbuild.yaml", "127.0.0.1:0", address_);
-  host_.edit("selfbuild.yaml", "swap: overlap", "swap: " + service.swap);
+  host_.edit("selfbuild.yaml", "swap: overlap",
+             "swap: " + service.swap + (service.standby ? "\n  standby: true" : ""));
   host_.edit("selfbuild.yaml", "probation: 2s", "probation: 200ms");
   host_.edit("selfbuild.yaml", "command: [bin/http_service]",
              fmt::format("command: [bin/http_service, --boot, \"{}\", --work, \"{}\"]",
@@ -248,6 +251,15 @@ Ours::Ours(const OurService& service) : address_(free_address()) {
 void Ours::swap() {
   live_ = 3 - live_;
   must("selfbuild promote", host_.selfbuild({"promote", fmt::format("v{}", live_)}));
+}
+
+void Ours::wait_for_standby() const {
+  const auto ready = [this] {
+    const auto finished = must("selfbuild status", host_.selfbuild({"conductor", "status", "--json"}));
+    const Result<Json> status = parse_json(finished.out);
+    return status && status->at("services").at(0).at("standby") == "ready";
+  };
+  while (!ready()) continue;
 }
 
 std::string service_program() {

@@ -40,6 +40,7 @@ struct PeerKind {
 struct OurService {
   Serving serving;
   std::string swap = "overlap";  // or drain-first
+  bool standby = false;
 };
 // Two versions of the service, built by `selfbuild update`; each swap is a `selfbuild promote` of the other.
 class Ours : public Peer {
@@ -47,6 +48,7 @@ class Ours : public Peer {
   explicit Ours(const OurService& service);
   void swap() override;
   [[nodiscard]] std::string address() const override { return address_; }
+  void wait_for_standby() const;  // until one is ready to take over
   [[nodiscard]] const tests::Installation& host() const { return host_; }
 
  private:

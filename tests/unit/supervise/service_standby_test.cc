@@ -1,6 +1,7 @@
 // A second process of the live version, for the first one's crash.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "support/result_matchers.h"
 #include "unit/supervise/fake_world.h"
@@ -41,6 +42,11 @@ class ServiceStandby : public ::testing::Test {
       ASSERT_TRUE(world_.accepts(pid));
     }
   }
+  void fall_ill(pid_t pid) {
+    Notification ill;
+    ill.watchdog_trigger = true;
+    service_->notify(*service_->instance_of(pid), ill, {}, 0);
+  }
   [[nodiscard]] static auto signal_to(pid_t pid, int signal) { return Contains(Pair(pid, signal)); }
   [[nodiscard]] pid_t live_pid() { return world_.status().pid; }
 
@@ -76,16 +82,28 @@ TEST_F(ServiceStandby, is_followed_by_another_one_which_takes_what_waited_for_th
   expect_users_at(next);
 }
 
-TEST_F(ServiceStandby, takes_over_from_one_that_is_ill) {
-  world_.probe.sick.insert(deployment(1).directory);
-  for (int i = 0; i < 100 && live_pid() == live_; ++i) {
-    world_.pass(100);
-    if (live_pid() == live_) continue;
-    world_.probe.sick.clear();
-  }
-  EXPECT_NE(live_pid(), live_);
-  world_.pass(100);
-  EXPECT_THAT(world_.processes.signals, signal_to(live_, SIGTERM));
+TEST_F(ServiceStandby, takes_over_from_one_that_is_ill_and_the_next_one_takes_what_waited_for_that) {
+  const UniqueFd waiting = world_.connect();
+  fall_ill(live_);
+  EXPECT_EQ(live_pid(), spare_);
+  expect_users_at(spare_);
+  world_.pass(5'000);
+  ASSERT_FALSE(world_.processes.alive.contains(live_));
+  const pid_t next = world_.newest();
+  ASSERT_NE(next, spare_);
+  EXPECT_TRUE(world_.accepts(next));
+}
+
+TEST_F(ServiceStandby, that_is_ill_is_replaced_and_the_live_one_is_not) {
+  fall_ill(spare_);
+  EXPECT_EQ(live_pid(), live_);
+  EXPECT_EQ(world_.status().restarts, 0);
+  EXPECT_THAT(world_.processes.signals, signal_to(spare_, SIGKILL));
+  world_.settle();
+  const pid_t next = world_.newest();
+  ASSERT_NE(next, spare_);
+  world_.ready(next);
+  EXPECT_EQ(world_.status().standby, "ready");
 }
 
 TEST_F(ServiceStandby, that_still_boots_is_the_next_start) {
@@ -119,15 +137,6 @@ TEST_F(ServiceStandby, that_cannot_live_is_started_ever_more_seldom) {
   EXPECT_EQ(world_.processes.started.size(), before);
   world_.pass(100);
   EXPECT_EQ(world_.processes.started.size(), before + 1);
-}
-
-TEST_F(ServiceStandby, that_is_ill_is_replaced_before_it_is_needed) {
-  world_.processes.stubborn.insert(spare_);
-  world_.probe.sick.insert(deployment(1).directory);
-  // Both are asked, and both are ill: the live one is mended first, and nobody takes over.
-  world_.pass(10'000);
-  world_.probe.sick.clear();
-  EXPECT_THAT(world_.processes.signals, Contains(Pair(spare_, testing::_)));
 }
 
 TEST_F(ServiceStandby, gives_its_sockets_to_the_next_version_and_comes_back_after_the_swap) {
@@ -164,6 +173,70 @@ TEST_F(ServiceStandby, waits_until_the_old_version_need_not_rest_any_more) {
   EXPECT_EQ(world_.processes.started.size(), started + 1);
 }
 
+TEST_F(ServiceStandby, gives_who_waited_for_the_dead_to_the_next_version_which_is_then_not_just_killed) {
+  const UniqueFd waiting = world_.connect();
+  world_.processes.end(live_);
+  service_->bring_up(deployment(2), [](const Status&) {});
+  const pid_t incoming = world_.newest();
+  ASSERT_NE(incoming, spare_);
+  EXPECT_TRUE(world_.accepts(incoming));
+  service_->abandon([](const Status&) {});
+  EXPECT_THAT(world_.processes.signals, Not(signal_to(incoming, SIGKILL))) << "it has a user";
+}
+
+TEST_F(ServiceStandby, does_not_wait_with_the_next_version_for_one_that_is_ill) {
+  const UniqueFd waiting = world_.connect();
+  fall_ill(live_);
+  world_.processes.stubborn.insert(live_);
+  EXPECT_THAT(world_.processes.signals, Not(signal_to(live_, SIGTERM))) << "it may accept what waits";
+  service_->bring_up(deployment(2), [](const Status&) {});
+  EXPECT_THAT(world_.processes.signals, signal_to(live_, SIGTERM));
+  EXPECT_TRUE(world_.accepts(world_.newest()));
+}
+
+TEST_F(ServiceStandby, comes_back_when_the_next_version_could_not_even_be_started) {
+  world_.processes.fails = [](const os::SpawnSpec&) { return true; };
+  service_->bring_up(deployment(2), [](const Status& up) { EXPECT_FALSE(up.has_value()); });
+  world_.settle();
+  world_.processes.fails = nullptr;
+  service_->abandon([](const Status& back) { EXPECT_TRUE(back.has_value()); });
+  world_.pass(100);
+  EXPECT_EQ(world_.status().standby, "starting");
+}
+
+TEST_F(ServiceStandby, comes_back_after_the_version_before_was_taken_back_from_one_that_had_died) {
+  service_->bring_up(deployment(2), [](const Status&) {});
+  world_.settle();
+  const pid_t incoming = world_.newest();
+  world_.ready(incoming);
+  service_->commit([] {}, Service::Old::rests);
+  service_->hold();
+  world_.processes.end(incoming);
+  service_->take_back();
+  EXPECT_EQ(live_pid(), live_);
+  world_.pass(100);
+  EXPECT_EQ(world_.status().standby, "starting");
+}
+
+TEST_F(ServiceStandby, neither_parks_nor_drops_what_belongs_to_the_live_one) {
+  const auto notify = [this](pid_t from, const Notification& what) {
+    std::vector<UniqueFd> fds;
+    if (what.park) fds.emplace_back(::dup(STDERR_FILENO));
+    service_->notify(*service_->instance_of(from), what, std::move(fds), 16);
+  };
+  Notification park;
+  park.park = true;
+  park.fd_name = "state";
+  Notification drop;
+  drop.drop_parked = true;
+  drop.fd_name = "state";
+  notify(spare_, park);
+  EXPECT_EQ(service_->parked(), 0U);
+  notify(live_, park);
+  notify(spare_, drop);
+  EXPECT_EQ(service_->parked(), 1U);
+}
+
 TEST_F(ServiceStandby, goes_with_the_service_when_that_is_stopped) {
   bool gone = false;
   service_->stop([&] { gone = true; });
@@ -190,6 +263,29 @@ TEST_F(ServiceStandby, takes_over_when_the_live_one_died_together_with_the_condu
   world_.processes.alive.erase(live_);
   restart();
   world_.settle();
+  EXPECT_EQ(live_pid(), spare_);
+  expect_users_at(spare_);
+}
+
+TEST_F(ServiceStandby, that_took_over_leaves_its_side_to_the_next_start_of_the_service) {
+  world_.processes.end(live_);
+  world_.settle();
+  bool up = false;
+  service_->restart([&](const Status& status) { up = status.has_value(); });
+  world_.settle();
+  const pid_t next = world_.newest();
+  world_.ready(next);
+  ASSERT_TRUE(up);
+  world_.settle();
+  restart();
+  world_.settle();
+  EXPECT_EQ(live_pid(), next);
+  expect_users_at(next);
+}
+
+TEST_F(ServiceStandby, that_took_over_from_one_that_is_ill_is_live_for_a_conductor_that_has_no_record_of_it) {
+  fall_ill(live_);
+  restart();
   EXPECT_EQ(live_pid(), spare_);
   expect_users_at(spare_);
 }
