@@ -101,10 +101,12 @@ void Service::commit(std::function<void()> drained, Old what_of_old) {
       old && what_of_old == Old::rests && !resting_ && can_steer() && old->side() != live_->side();
   record_hand_over(old ? old->id() : 0, rests ? Role::resting : Role::draining);
   if (rests) resting_ = std::move(old);
-  const bool leaves = old != nullptr;
-  if (leaves) retire(std::move(old), std::move(drained));
+  if (!old) {
+    live_is_well();
+    return drained();
+  }
+  retire(std::move(old), std::move(drained));
   live_is_well();
-  if (!leaves) drained();
 }
 
 void Service::drop_incoming(std::function<void()> gone) {
