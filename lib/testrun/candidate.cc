@@ -128,6 +128,7 @@ sandbox::Command CandidateRun::command(std::vector<std::string> argv) const {
       .environment = supervise::service_environment(service_, (folder_ / "notify").string()),
       .directory = version_.string()};
   set_variable(command.environment, "SELFBUILD_CANDIDATE=1");
+  set_variable(command.environment, "STATE_DIRECTORY=" + (folder_ / "state").string());
   set_variable(command.environment, "SELFBUILD_HOME=" + (folder_ / "state").string());
   set_variable(command.environment, "HOME=" + (folder_ / "home").string());
   set_variable(command.environment, "TMPDIR=" + (folder_ / "tmp").string());

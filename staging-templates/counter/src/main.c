@@ -6,7 +6,10 @@
 #include "selfbuild/service.h"
 #include "visits.h"
 
-enum { PATIENCE_MS = 2000 };  // for a visitor to send its request
+enum {
+  PATIENCE_MS = 2000,  // for a visitor to send its request
+  LAST_WAIT_MS = 200   // for it to close after the answer
+};
 
 static int listen_on(int port) {
   const int on = 1;
@@ -22,7 +25,7 @@ static int listen_on(int port) {
   return fd;
 }
 
-// Reads until the empty line that ends a request without a body. False when none came.
+// Reads until the empty line that ends a request without a body. The status that it deserves; 0: none came.
 static int read_request(int fd) {
   char head[4096];
   size_t size = 0;
@@ -35,28 +38,40 @@ static int read_request(int fd) {
     if (got <= 0) return 0;
     size += (size_t)got;
     head[size] = '\0';
-    if (strstr(head, "\r\n\r\n") != NULL) return strncmp(head, "GET ", 4) == 0;
+    if (strstr(head, "\r\n\r\n") != NULL) return strncmp(head, "GET ", 4) == 0 ? 200 : 405;
   }
-  return 0;
+  return 431;
+}
+
+// The client closes after the last answer; if we did, what we have not read would cut the answer off.
+static void finish(int fd) {
+  char rest[4096];
+  struct pollfd readable = {fd, POLLIN, 0};
+  const int64_t until = selfbuild_now_ms() + LAST_WAIT_MS;
+  shutdown(fd, SHUT_WR);
+  while (selfbuild_now_ms() < until && poll(&readable, 1, LAST_WAIT_MS) > 0) {
+    if (recv(fd, rest, sizeof rest, 0) <= 0) return;
+  }
 }
 
 static void answer(int fd, selfbuild_state* state) {
   char text[256];
-  char body[64];
+  char body[64] = "no\n";
   unsigned long number = 0;
-  if (!read_request(fd)) return;
-  const int code = visits_count(state, &number);
-  if (code == SQLITE_OK) {
+  int status = read_request(fd);
+  if (status == 0) return;
+  if (status == 200) {
+    const int code = visits_count(state, &number);
+    if (code != SQLITE_OK) status = 500;
     snprintf(body, sizeof body, "visit %lu\n", number);
-  } else {
-    snprintf(body, sizeof body, "cannot count: %s\n", sqlite3_errstr(code));
+    if (code != SQLITE_OK) snprintf(body, sizeof body, "cannot count: %s\n", sqlite3_errstr(code));
   }
   const int length = snprintf(text, sizeof text,
-                              "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+                              "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
                               "Connection: close\r\n\r\n%s",
-                              code == SQLITE_OK ? "200 OK" : "500 Internal Server Error", strlen(body), body);
+                              status, status == 200 ? "OK" : "Refused", strlen(body), body);
   // So short an answer always fits into the socket's buffer.
-  if (send(fd, text, (size_t)length, MSG_NOSIGNAL) == length) shutdown(fd, SHUT_WR);
+  if (send(fd, text, (size_t)length, MSG_NOSIGNAL) == length) finish(fd);
 }
 
 int main(int argc, char** argv) {
@@ -65,20 +80,20 @@ int main(int argc, char** argv) {
   selfbuild_state state;
   const int code = visits_open(&state, NULL);
   if (code != SQLITE_OK) {
-    fprintf(stderr, "cannot open the state in %s: %s\n", getenv("STATE_DIRECTORY"), sqlite3_errstr(code));
+    fprintf(stderr, "cannot open the state in $STATE_DIRECTORY: %s\n", sqlite3_errstr(code));
     return 1;
   }
   int listener = selfbuild_socket("http");
   if (listener < 0) listener = listen_on(argc > 1 ? atoi(argv[1]) : 8080);
-  if (listener < 0) {
+  if (stop < 0 || listener < 0) {
     perror("cannot listen");
     return 1;
   }
   selfbuild_ready();
   // A visitor is answered before the next one is taken, so there is never one to wait for.
-  while (!selfbuild_may_end(&drain, 0)) {
+  while (!selfbuild_may_end(&drain, 0, 0)) {
     struct pollfd polled[2] = {{stop, POLLIN, 0}, {listener, POLLIN, 0}};
-    poll(polled, 2, selfbuild_drain_timeout(&drain));
+    poll(polled, 2, selfbuild_drain_timeout(&drain, 0));
     if (polled[0].revents != 0) {
       selfbuild_begin_drain(&drain, 0);
     } else if (polled[1].revents != 0) {

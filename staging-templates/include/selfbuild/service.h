@@ -3,10 +3,8 @@
 // Copy it into your project; it needs no selfbuild to build or to run, and does nothing where there is none.
 //
 // Sources: sd_listen_fds(3) for the sockets, sd_notify(3) for the messages; systemd works as well.
-// Threads: every function may be called from any thread, but no two of them while one is the first of its
-// kind to read the environment, which setenv(3) would change. Errors: -1 and errno, unless it is said
-// otherwise.
-//
+// Threads: from any, while none calls setenv(3) or putenv(3); one selfbuild_drain belongs to one thread.
+// Errors: -1 and errno, unless it is said otherwise.
 //
 // The rule: how to drain
 //
@@ -25,20 +23,24 @@
 //      conductor waits `drain_timeout`, then it kills; who needs longer asks for more time by
 //      selfbuild_more_time().
 //
-//   const int stop = selfbuild_stop_descriptor();  // readable at SIGTERM and SIGINT; before any thread
-//   starts const int web = selfbuild_socket("http");      // nonblocking; -1: nobody passed one, listen
-//   yourself selfbuild_drain drain = {0, 0}; selfbuild_ready(); while (!selfbuild_may_end(&drain,
-//   connections)) {
-//     // poll stop (until it said so), web (unless drain.began) and the connections
-//     poll(polled, count, selfbuild_drain_timeout(&drain));
+// clang-format off
+//   const int stop = selfbuild_stop_descriptor();  // readable at SIGTERM and SIGINT; before any thread starts
+//   const int web = selfbuild_socket("http");      // -1: nobody passed one, listen yourself
+//   selfbuild_drain drain = {0, 0};
+//   selfbuild_ready();
+//   while (!selfbuild_may_end(&drain, busy, silent)) {
+//     // poll `stop` (until it said so), `web` (unless drain.began) and the connections
+//     poll(polled, count, selfbuild_drain_timeout(&drain, busy));
 //     // … answer; with "Connection: close" once drain.began is true
 //     if (polled[0].revents != 0) selfbuild_begin_drain(&drain, 2000);  // says STOPPING=1
 //   }
+// clang-format on
 #ifndef SELFBUILD_SERVICE_H
 #define SELFBUILD_SERVICE_H
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,13 +53,13 @@
 #include <time.h>
 #include <unistd.h>
 
-// ---- Sockets
-// -------------------------------------------------------------------------------------------------
+// ---- Sockets ----
 
 enum { SELFBUILD_FIRST_SOCKET = 3 };  // SD_LISTEN_FDS_START
 
 // How many descriptors this process was given: from SELFBUILD_FIRST_SOCKET on, its sockets in the order of
-// selfbuild.yaml, then what it has parked. 0 when they are meant for another process.
+// selfbuild.yaml, then what it has parked. 0 when they are meant for another process; who sets
+// no $LISTEN_PID is believed.
 static inline int selfbuild_sockets(void) {
   const char* pid = getenv("LISTEN_PID");
   const char* count = getenv("LISTEN_FDS");
@@ -66,28 +68,31 @@ static inline int selfbuild_sockets(void) {
   return number > 0 && number < 1024 ? (int)number : 0;
 }
 
-// The descriptor of this name: a socket of selfbuild.yaml, or one that was parked by selfbuild_park(). It is
-// yours to close, is not inherited by what you execute, and does not block: two versions accept from one
-// socket while they overlap, and the slower one finds nothing. -1 and ENOENT when there is none.
+// The descriptor of this name: a socket of selfbuild.yaml, or one that was parked by selfbuild_park(). Ask
+// once: it is yours to close, and another file may get its number. None of those that were passed is
+// inherited by what you execute from here on, and this one does not block, nor does it for the other version,
+// which has the same socket: while two accept from it, the slower one finds nothing. -1 and ENOENT when there
+// is none.
 static inline int selfbuild_socket(const char* name) {
   const char* names = getenv("LISTEN_FDNAMES");
   const int count = selfbuild_sockets();
+  int found = -1;
   for (int i = 0; i < count && names != NULL; ++i) {
     const size_t length = strcspn(names, ":");
-    if (length == strlen(name) && strncmp(names, name, length) == 0) {
-      const int fd = SELFBUILD_FIRST_SOCKET + i;
-      const int flags = fcntl(fd, F_GETFL);
-      if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return -1;
-      return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
-    }
+    const int fd = SELFBUILD_FIRST_SOCKET + i;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (found < 0 && length == strlen(name) && strncmp(names, name, length) == 0) found = fd;
     names = names[length] == ':' ? names + length + 1 : NULL;
   }
-  errno = ENOENT;
-  return -1;
+  if (found < 0) {
+    errno = ENOENT;
+    return -1;
+  }
+  const int flags = fcntl(found, F_GETFL);
+  return flags >= 0 && fcntl(found, F_SETFL, flags | O_NONBLOCK) == 0 ? found : -1;
 }
 
-// ---- Messages
-// ------------------------------------------------------------------------------------------------
+// ---- Messages ----
 
 // One message: lines NAME=VALUE, and a descriptor that goes with it unless it is -1. 0 as well when nobody
 // listens ($NOTIFY_SOCKET is not set).
@@ -165,14 +170,13 @@ static inline int selfbuild_status(const char* text) {
 static inline int selfbuild_progress(const char* what, unsigned long done, unsigned long total,
                                      unsigned more_milliseconds) {
   char text[200];
-  const unsigned long percent = total > 0 ? (unsigned long)(100.0 * (double)done / (double)total) : 100;
+  const unsigned long percent = done < total ? (unsigned long)(100.0 * (double)done / (double)total) : 100;
   snprintf(text, sizeof text, "%.100s: %lu of %lu (%lu%%)", what, done, total, percent);
   if (selfbuild_status(text) != 0) return -1;
   return more_milliseconds > 0 ? selfbuild_more_time(more_milliseconds) : 0;
 }
 
-// ---- What outlives the process
-// ---------------------------------------------------------------------------------
+// ---- What outlives the process ----
 
 // 1 to 255 visible ASCII characters, none of them a colon.
 static inline int selfbuild_is_name(const char* name) {
@@ -203,18 +207,19 @@ static inline int selfbuild_unpark(const char* name) {
   return selfbuild_store("FDSTOREREMOVE", name, -1);
 }
 
-// ---- Draining
-// ------------------------------------------------------------------------------------------------
+// ---- Draining ----
 
 // Becomes readable when the process is to end. Blocks SIGTERM and SIGINT in this thread and in those that it
-// starts from here on: so call it first.
+// starts from here on: so call it first. A child keeps them blocked over exec, and has to unblock them in
+// between (sigprocmask(2)). -1: nothing is blocked, and SIGTERM ends the process as ever.
 static inline int selfbuild_stop_descriptor(void) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0) return -1;
-  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  const int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd >= 0) sigprocmask(SIG_BLOCK, &signals, NULL);
+  return fd;
 }
 
 typedef struct selfbuild_drain {
@@ -227,21 +232,24 @@ static inline int64_t selfbuild_now_ms(void) {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
-// Says STOPPING=1. Connections that are silent so long are not waited for any more. The second time: nothing.
+// Says STOPPING=1. Silent connections are not waited for any more after `patience_ms`. The second time:
+// nothing.
 static inline void selfbuild_begin_drain(selfbuild_drain* drain, unsigned patience_ms) {
   if (drain->began) return;
   drain->began = 1;
   drain->until_ms = selfbuild_now_ms() + patience_ms;
   selfbuild_stopping();
 }
-static inline int selfbuild_may_end(const selfbuild_drain* drain, size_t connections) {
-  return drain->began && (connections == 0 || selfbuild_now_ms() >= drain->until_ms);
+// `busy` connections have sent a part of a request, or have not got all of an answer; the others are silent.
+static inline int selfbuild_may_end(const selfbuild_drain* drain, size_t busy, size_t silent) {
+  return drain->began && busy == 0 && (silent == 0 || selfbuild_now_ms() >= drain->until_ms);
 }
-// For poll(2): -1 until the drain begins, then what is left of its patience.
-static inline int selfbuild_drain_timeout(const selfbuild_drain* drain) {
+// For poll(2): how long nothing but a connection, or the stop descriptor, can be a reason to go on.
+static inline int selfbuild_drain_timeout(const selfbuild_drain* drain, size_t busy) {
   if (!drain->began) return -1;
   const int64_t left = drain->until_ms - selfbuild_now_ms();
-  return left > 0 ? (int)left : 0;
+  if (left <= 0) return busy > 0 ? -1 : 0;
+  return left < INT_MAX ? (int)left : INT_MAX;
 }
 
 #endif  // SELFBUILD_SERVICE_H

@@ -12,7 +12,7 @@
 // both change belongs into a database of your own.
 //
 // Durability: what selfbuild_state_save() was told to be SQLITE_OK survives a power cut (write-ahead log,
-// synchronous=FULL). Versions that overlap may both be at work here; they wait up to 5 s for each other.
+// synchronous=FULL). Several processes may be at work here; they wait up to 5 s for each other.
 // Threads: one selfbuild_state belongs to one thread at a time. Errors: SQLite's result codes, which
 // sqlite3_errstr() explains.
 #ifndef SELFBUILD_SERVICE_STATE_H
@@ -35,34 +35,39 @@ static inline void selfbuild_state_close(selfbuild_state* state) {
   state->database = NULL;
 }
 
-// `folder` has the file service_state.db; NULL: $STATE_DIRECTORY, where the conductor has one for each
-// service. Without either (started by hand, or on trial before it is let near the real state) it is in
-// memory, and gone with the process. `format`: what this program writes, above 0. `most_bytes`: for all
-// values together.
+// `folder` has the file service_state.db; NULL: $STATE_DIRECTORY, where the conductor (and systemd, with
+// StateDirectory=) has one for each service. SQLITE_CANTOPEN when that is not set: nothing is kept in memory
+// behind your back. `format`: what this program writes, above 0. `most_bytes`: for all values of that format.
 static inline int selfbuild_state_open(selfbuild_state* state, const char* folder, int format,
                                        size_t most_bytes) {
-  char path[4096] = ":memory:";
+  char path[4096];
+  size_t length = 0;
   state->database = NULL;
   state->format = format;
   state->most_bytes = most_bytes;
-  if (folder == NULL) folder = getenv("STATE_DIRECTORY");
   if (format <= 0) return SQLITE_MISUSE;
-  if (folder != NULL && folder[0] != '\0') {
+  if (folder != NULL) {
+    length = strlen(folder);
+  } else {
     // systemd gives several, with colons between them; the first is meant.
-    const int length = (int)strcspn(folder, ":");
-    if (snprintf(path, sizeof path, "%.*s/service_state.db", length, folder) >= (int)sizeof path) {
-      return SQLITE_CANTOPEN;
-    }
+    folder = getenv("STATE_DIRECTORY");
+    if (folder != NULL) length = strcspn(folder, ":");
   }
+  if (length == 0 || length >= sizeof path - 32) return SQLITE_CANTOPEN;
+  snprintf(path, sizeof path, "%.*s/service_state.db", (int)length, folder);
   int code = sqlite3_open(path, &state->database);
   if (code == SQLITE_OK) code = sqlite3_busy_timeout(state->database, 5000);
-  if (code == SQLITE_OK) {
+  // Who makes the file leaves others no time to wait by SQLite's own means.
+  for (int tries = 0; tries < 500 && code == SQLITE_OK; ++tries) {
     code =
         sqlite3_exec(state->database,
                      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                      "CREATE TABLE IF NOT EXISTS value(name TEXT NOT NULL, format INTEGER NOT NULL,"
                      " saved INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY(name, format)) WITHOUT ROWID",
                      NULL, NULL, NULL);
+    if (code != SQLITE_BUSY) break;
+    sqlite3_sleep(10);
+    if (tries < 499) code = SQLITE_OK;
   }
   if (code != SQLITE_OK) selfbuild_state_close(state);
   return code;
@@ -94,7 +99,7 @@ static inline int selfbuild_state_save(selfbuild_state* state, const char* name,
   if (code == SQLITE_OK && sqlite3_step(prune) != SQLITE_DONE) code = sqlite3_errcode(state->database);
   if (code == SQLITE_OK) {
     code = selfbuild_state_prepare(
-        state, "SELECT coalesce(sum(length(bytes)), 0) FROM value WHERE name <> ?1 OR format <> ?2", name,
+        state, "SELECT coalesce(sum(length(bytes)), 0) FROM value WHERE name <> ?1 AND format = ?2", name,
         &others);
   }
   if (code == SQLITE_OK && sqlite3_step(others) != SQLITE_ROW) code = sqlite3_errcode(state->database);

@@ -1,9 +1,12 @@
 // The headers that a service may use, as C++; the template `counter` uses them as C.
 #include <array>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -164,7 +167,9 @@ TEST(ServiceHeader, finds_a_descriptor_by_its_whole_name_and_makes_it_its_own) {
     if (selfbuild_socket("counter") != 5) return 3;
     if (selfbuild_socket("htt") != -1 || errno != ENOENT) return 4;
     if ((::fcntl(4, F_GETFL) & O_NONBLOCK) == 0) return 5;
-    if ((::fcntl(4, F_GETFD) & FD_CLOEXEC) == 0) return 6;
+    for (const int fd : {3, 4, 5}) {
+      if ((::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0) return 6;
+    }
     return 0;
   };
   const pid_t pid = ::fork();
@@ -177,20 +182,25 @@ TEST(ServiceHeader, finds_a_descriptor_by_its_whole_name_and_makes_it_its_own) {
 TEST(ServiceHeader, drains_until_no_connection_is_left_or_its_patience_ends) {
   const Listener listener;
   selfbuild_drain drain{};
-  EXPECT_EQ(selfbuild_may_end(&drain, 0), 0);
-  EXPECT_EQ(selfbuild_drain_timeout(&drain), -1);
+  EXPECT_EQ(selfbuild_may_end(&drain, 0, 0), 0);
+  EXPECT_EQ(selfbuild_drain_timeout(&drain, 0), -1);
   selfbuild_begin_drain(&drain, 60'000);
   EXPECT_EQ(listener.receive(), "STOPPING=1");
-  EXPECT_EQ(selfbuild_may_end(&drain, 1), 0);
-  EXPECT_NE(selfbuild_may_end(&drain, 0), 0);
-  EXPECT_GT(selfbuild_drain_timeout(&drain), 0);
+  EXPECT_EQ(selfbuild_may_end(&drain, 0, 1), 0);
+  EXPECT_NE(selfbuild_may_end(&drain, 0, 0), 0);
+  EXPECT_GT(selfbuild_drain_timeout(&drain, 0), 0);
   const selfbuild_drain first = drain;
   selfbuild_begin_drain(&drain, 0);
   EXPECT_EQ(listener.receive(), "");
   EXPECT_EQ(drain.until_ms, first.until_ms);
   drain.until_ms = selfbuild_now_ms();
-  EXPECT_NE(selfbuild_may_end(&drain, 1), 0);
-  EXPECT_EQ(selfbuild_drain_timeout(&drain), 0);
+  EXPECT_NE(selfbuild_may_end(&drain, 0, 1), 0);
+  EXPECT_EQ(selfbuild_may_end(&drain, 1, 0), 0) << "it has begun something";
+  EXPECT_EQ(selfbuild_drain_timeout(&drain, 0), 0);
+  EXPECT_EQ(selfbuild_drain_timeout(&drain, 1), -1);
+  selfbuild_drain patient{};
+  selfbuild_begin_drain(&patient, 4'000'000'000U);
+  EXPECT_EQ(selfbuild_drain_timeout(&patient, 0), INT_MAX);
 }
 
 // One process, with the state that was left.
@@ -236,19 +246,35 @@ TEST(ServiceState, outlives_the_process) {
   EXPECT_EQ(Process(folder.path(), 1).load("number"), kNothing);
 }
 
-TEST(ServiceState, is_found_in_the_folder_that_the_conductor_names_or_kept_in_memory) {
+TEST(ServiceState, is_found_in_the_folder_that_the_conductor_names_and_nowhere_else) {
   selfbuild_state state{};
-  ASSERT_EQ(selfbuild_state_open(&state, nullptr, 1, 100), SQLITE_OK);
-  EXPECT_EQ(selfbuild_state_save(&state, "number", "1", 1), SQLITE_OK);
-  selfbuild_state_close(&state);
+  EXPECT_EQ(selfbuild_state_open(&state, nullptr, 1, 100), SQLITE_CANTOPEN)
+      << "it would be gone with the process";
   const auto folder = temporary_folder();
   const Variables variables{{"STATE_DIRECTORY", folder.path().string() + ":/other"}};
   ASSERT_EQ(selfbuild_state_open(&state, nullptr, 1, 100), SQLITE_OK);
   EXPECT_EQ(selfbuild_state_save(&state, "number", "2", 1), SQLITE_OK);
   selfbuild_state_close(&state);
   EXPECT_EQ(Process(folder.path(), 1).load("number"), "2 of format 1");
+  std::filesystem::create_directory(folder.path() / "a:b");
+  EXPECT_EQ(Process(folder.path() / "a:b", 1).save("number", "3"), SQLITE_OK);
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "a:b/service_state.db"));
   EXPECT_EQ(selfbuild_state_open(&state, "/nonexistent", 1, 100), SQLITE_CANTOPEN);
-  EXPECT_EQ(selfbuild_state_open(&state, nullptr, 0, 100), SQLITE_MISUSE);
+  EXPECT_EQ(selfbuild_state_open(&state, folder.path().c_str(), 0, 100), SQLITE_MISUSE);
+}
+
+TEST(ServiceState, is_opened_by_many_at_once_from_the_beginning) {
+  const auto folder = temporary_folder();
+  std::vector<std::jthread> processes;
+  for (int i = 0; i < 8; ++i) {
+    processes.emplace_back([&folder, i] {
+      EXPECT_EQ(Process(folder.path(), 1).save(std::to_string(i).c_str(), "x"), SQLITE_OK);
+    });
+  }
+  processes.clear();
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(Process(folder.path(), 1).load(std::to_string(i).c_str()), "x of format 1");
+  }
 }
 
 TEST(ServiceState, is_given_only_to_who_knows_its_format) {
@@ -279,6 +305,9 @@ TEST(ServiceState, refuses_more_than_it_may_hold_and_keeps_what_it_had) {
   EXPECT_EQ(process.save("a", std::string(101, 'c')), SQLITE_TOOBIG);
   EXPECT_EQ(process.load("a"), std::string(60, 'a') + " of format 1");
   EXPECT_EQ(process.save("a", std::string(100, 'd')), SQLITE_OK) << "in place of the other";
+  // Whoever is put back is not kept from saving by what its successor left.
+  EXPECT_EQ(Process(folder.path(), 2, 1'000).save("a", std::string(900, 'e')), SQLITE_OK);
+  EXPECT_EQ(process.save("a", std::string(100, 'f')), SQLITE_OK);
 }
 
 }  // namespace
