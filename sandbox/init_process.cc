@@ -211,7 +211,9 @@ void run_init(const InitPlan& plan) {
   }
 
   const pid_t init = ::getpid();
-  const pid_t command = ::fork();
+  // Nothing of a fork handler runs in the command: one of a sanitizer would start a thread there, and who has
+  // two may not make a user namespace.
+  const pid_t command = ::_Fork();
   if (command == 0) run_command(plan, init);
   if (command < 0) {
     send_note(plan.start, StartNote::Kind::fork, errno);

@@ -56,7 +56,7 @@ bool pivot(const char* to, const char* put_old) {
 Result<std::string> try_view() {
   SB_TRY(const ViewPlan plan, ViewPlan::make({.folder = "/", .at = "/selfbuild-probe"}));
   const bool privileged = may_mount();
-  const pid_t pid = ::fork();
+  const pid_t pid = ::_Fork();  // as init_process.cc does
   if (pid < 0) return fail(errno_error("cannot fork"));
   if (pid == 0) ::_exit(plan.enter() ? 0 : errno);
   int status = 0;
