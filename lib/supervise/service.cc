@@ -333,9 +333,9 @@ Instance* Service::instance_by_id(std::int64_t id) const {
 
 void Service::notify(Instance& from, const Notification& notification, std::vector<UniqueFd> fds,
                      std::size_t room) {
-  const std::string fd_name = parked_name(notification.fd_name);
   // What is parked belongs to the live one.
   if (&from == spare_.get()) return from.notify(notification);
+  const std::string fd_name = parked_name(notification.fd_name);
   if (notification.drop_parked) parked_.drop(fd_name);
   if (notification.park) {
     for (UniqueFd& fd : fds) {

@@ -42,7 +42,7 @@ int listen_on(int port) {
 
 struct Connection {
   int fd;
-  std::int64_t heard_ms;  // of selfbuild_now_ms(): from or by the client
+  std::int64_t moved_ms;  // when something last came or went, by selfbuild_now_ms()
   std::string in;
   std::string out;
   bool last = false;       // no request is answered after what is in `out`
@@ -92,7 +92,7 @@ bool advance(Connection& connection, std::string_view greeting, bool draining) {
   const bool may_read = !connection.heard_all && connection.out.size() < kMostUnsent;
   ssize_t n = may_read ? ::recv(connection.fd, block, sizeof block, MSG_DONTWAIT) : -1;
   if (!may_read) errno = EAGAIN;
-  connection.heard_ms = selfbuild_now_ms();
+  connection.moved_ms = selfbuild_now_ms();
   if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
   if (n == 0) connection.heard_all = connection.last = true;
   if (n > 0 && !connection.last) {
@@ -129,7 +129,7 @@ void run(int stop, int listener, const std::string& greeting) {
     busy = 0;
     std::size_t i = 2;
     for (auto c = connections.begin(); c != connections.end(); ++i) {
-      const bool forgotten = selfbuild_now_ms() - c->heard_ms > kLongestSilenceMs;
+      const bool forgotten = selfbuild_now_ms() - c->moved_ms > kLongestSilenceMs;
       const bool open = polled[i].revents == 0 ? !forgotten : advance(*c, greeting, draining);
       if (!open) ::close(c->fd);
       if (open && c->is_busy()) ++busy;
