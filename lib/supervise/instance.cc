@@ -266,6 +266,15 @@ void Instance::kill_after(os::Milliseconds delay) {
   deadline_ = around_.timers.after(delay, [this] { kill(); });
 }
 
+int Instance::unanswered() const {
+  std::vector<std::uint16_t> ports;
+  for (const BoundAddress& socket : origin_.sockets) {
+    const Result<Address> address = parse_address(socket.address);
+    if (address && !address->is_unix()) ports.push_back(static_cast<std::uint16_t>(address->port));
+  }
+  return ports.empty() ? 0 : around_.processes.unanswered(origin_.process, ports);
+}
+
 void Instance::kill() {
   if (phase_ == Phase::ended) return;
   told_to_end_ = true;

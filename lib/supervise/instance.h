@@ -64,6 +64,8 @@ class Instance {
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] Side side() const { return origin_.side; }
   [[nodiscard]] const std::vector<BoundAddress>& sockets() const { return origin_.sockets; }
+  // How many clients at its TCP sockets wait for an answer of it.
+  [[nodiscard]] int unanswered() const;
   [[nodiscard]] const Deployment& deployment() const { return origin_.deployment; }
   [[nodiscard]] std::int64_t started_ms() const { return origin_.started_ms; }
   [[nodiscard]] bool was_ready() const { return ready_; }

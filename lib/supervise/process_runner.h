@@ -2,14 +2,17 @@
 // loop, never found out by polling.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "os/event_loop.h"
 #include "os/process.h"
+#include "os/tcp_connections.h"
 
 namespace sb::supervise {
 
@@ -34,6 +37,8 @@ class ProcessRunner {
   [[nodiscard]] virtual os::Watch on_end_alone(const os::Process& process,
                                                std::function<void(os::Exit)> callback) = 0;
   virtual void signal(const os::Process& process, int signal, bool whole_group) = 0;
+  // How many of its clients wait for an answer, see os/tcp_connections.h.
+  [[nodiscard]] virtual int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) = 0;
   // Calls as long as a process under this listener (os/bind_filter.h) waits for an answer, or none is left.
   [[nodiscard]] virtual os::Watch on_bind_calls(int listener, std::function<void()> callback) = 0;
 };
@@ -55,6 +60,9 @@ class RealProcessRunner final : public ProcessRunner {
                                        std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override {
     os::send_signal(process, signal, whole_group);
+  }
+  [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
+    return os::unanswered_connections(process.pid, ports);
   }
   [[nodiscard]] os::Watch on_bind_calls(int listener, std::function<void()> callback) override {
     return loop_.on_readable(listener, std::move(callback));

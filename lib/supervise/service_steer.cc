@@ -95,7 +95,10 @@ void Service::drain_when_accepted(std::int64_t id, os::Milliseconds until) {
     const os::Milliseconds now = around_.timers.clock().monotonic();
     const bool settled = now >= steered_at_ + (sockets_.reach_far() ? kDistantHandshake : kHandshake);
     const bool accepted = settled && sockets_.waiting(one.instance->side()) == 0;
-    if (accepted || now >= until) {
+    // Who speaks sd_notify is believed to end what it has begun; others may just die at SIGTERM.
+    const bool says_ready = one.instance->deployment().spec.ready.kind == ProbeSpec::Kind::notify;
+    const bool answered = says_ready || (accepted && one.instance->unanswered() == 0);
+    if ((accepted && answered) || now >= until) {
       one.accepts.reset();
       return one.instance->drain();
     }

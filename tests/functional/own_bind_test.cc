@@ -1,6 +1,9 @@
 // A service that never heard of us, and binds by itself, under load: no request fails.
+#include <atomic>
 #include <csignal>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -62,6 +65,30 @@ TEST_F(OwnBind, is_swapped_and_taken_back_under_load) {
   const LoadReport report = client->stop();
   expect_no_failure(report);
   EXPECT_EQ(report.versions.size(), 2U) << to_json(report).dump(2);
+}
+
+TEST_F(OwnBind, answers_what_it_has_begun_also_when_it_dies_at_sigterm) {
+  host_.edit("version.h", "OPTIONS \"", "OPTIONS \"--die-at-sigterm --work 300 ");
+  host_.edit("selfbuild.yaml", "ready: {notify: true}", "ready: {tcp: http}");
+  host_.commit("Know no signal");
+  const Finished before = host_.selfbuild({"update"});
+  ASSERT_EQ(before.code, 0) << before.all();
+  make_v2();
+  std::atomic<bool> over = false;
+  std::atomic<int> answered = 0;
+  std::atomic<int> cut = 0;
+  std::vector<std::jthread> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&] {
+      while (!over) ++(ask("/").starts_with("HTTP/1.1 200") ? answered : cut);
+    });
+  }
+  const Finished update = host_.selfbuild({"update"});
+  EXPECT_EQ(update.code, 0) << update.all();
+  over = true;
+  clients.clear();
+  EXPECT_EQ(cut, 0);
+  EXPECT_GE(answered, 20);
 }
 
 TEST_F(OwnBind, is_rejected_before_any_user_reaches_it) {

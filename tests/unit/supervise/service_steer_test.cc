@@ -88,6 +88,30 @@ TEST_F(ServiceSteer, lets_the_old_one_accept_what_waits_before_it_is_told_to_end
   EXPECT_TRUE(drained);
 }
 
+TEST_F(ServiceSteer, lets_one_that_does_not_speak_answer_before_it_is_told_to_end) {
+  const auto mute = [this](int version) {
+    Deployment deployment = world_.deployment(version);
+    deployment.spec.ready.kind = ProbeSpec::Kind::none;
+    return deployment;
+  };
+  for (const int version : {2, 3}) {
+    service_->bring_up(mute(version), [](const Status&) {});
+    new_ = world_.newest();
+    world_.pass(100);
+    ASSERT_EQ(service_->incoming_trouble(), "");
+    if (version == 2) world_.processes.clients_waiting[old_] = 1;  // says READY=1, and is believed
+    service_->commit([] {});
+    world_.pass(100);
+    if (version == 2) EXPECT_THAT(world_.processes.signals, signal_to(old_, SIGTERM));
+    if (version == 2) old_ = new_;
+    world_.processes.clients_waiting[old_] = 1;
+  }
+  EXPECT_THAT(world_.processes.signals, Not(signal_to(old_, SIGTERM)));
+  world_.processes.clients_waiting.clear();
+  world_.pass(100);
+  EXPECT_THAT(world_.processes.signals, signal_to(old_, SIGTERM));
+}
+
 TEST_F(ServiceSteer, waits_for_one_that_accepts_nothing_no_longer_than_three_seconds) {
   bring_up();
   const UniqueFd waiting = world_.connect();

@@ -1,0 +1,121 @@
+#include "os/tcp_connections.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "base/unique_fd.h"
+
+namespace sb::os {
+namespace {
+
+namespace fs = std::filesystem;
+using Inode = std::uint32_t;
+
+bool spoke_last(const inet_diag_msg& socket, const tcp_info* info) {
+  if (socket.idiag_rqueue > 0 || socket.idiag_wqueue > 0) return true;
+  // Milliseconds since then.
+  return info != nullptr && info->tcpi_last_data_recv < info->tcpi_last_data_sent;
+}
+
+// An older kernel says less of it than this structure has; what is asked for is near its beginning.
+const tcp_info* info_of(const nlmsghdr& message, const inet_diag_msg& socket) {
+  auto left = static_cast<int>(message.nlmsg_len - NLMSG_LENGTH(sizeof socket));
+  const auto* attribute = reinterpret_cast<const rtattr*>(&socket + 1);
+  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    if (attribute->rta_type != INET_DIAG_INFO) continue;
+    const bool whole = RTA_PAYLOAD(attribute) >= offsetof(tcp_info, tcpi_last_ack_recv);
+    return whole ? static_cast<const tcp_info*>(RTA_DATA(attribute)) : nullptr;
+  }
+  return nullptr;
+}
+
+// The inodes of all such connections of the host, whoever has them.
+std::vector<Inode> all_unanswered(std::uint8_t family, std::span<const std::uint16_t> ports) {
+  const UniqueFd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  struct {
+    nlmsghdr header{};
+    inet_diag_req_v2 request{};
+  } question;
+  question.header.nlmsg_len = sizeof question;
+  question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  question.request.sdiag_family = family;
+  question.request.sdiag_protocol = IPPROTO_TCP;
+  question.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
+  question.request.idiag_states = (1U << TCP_ESTABLISHED) | (1U << TCP_CLOSE_WAIT);
+  std::vector<Inode> found;
+  if (::send(netlink.get(), &question, sizeof question, 0) != sizeof question) return found;
+  alignas(nlmsghdr) std::array<char, 32 * 1024> answer{};
+  while (true) {
+    const ssize_t got = ::recv(netlink.get(), answer.data(), answer.size(), 0);
+    if (got <= 0) return found;
+    auto left = static_cast<unsigned>(got);
+    const auto* message = reinterpret_cast<const nlmsghdr*>(answer.data());
+    for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+      if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) return found;
+      const auto& socket = *static_cast<const inet_diag_msg*>(NLMSG_DATA(message));
+      const bool meant = std::ranges::find(ports, ntohs(socket.id.idiag_sport)) != ports.end();
+      // Nobody has accepted one without an inode.
+      if (meant && socket.idiag_inode != 0 && spoke_last(socket, info_of(*message, socket)))
+        found.push_back(socket.idiag_inode);
+    }
+  }
+}
+
+// How many of these a process has among its descriptors; 0 when we may not look.
+int held_by(pid_t process, const std::vector<Inode>& inodes) {
+  constexpr std::string_view kSocket = "socket:[";
+  int count = 0;
+  std::error_code code;
+  for (fs::directory_iterator it(fmt::format("/proc/{}/fd", process), code), end; !code && it != end;
+       it.increment(code)) {
+    std::error_code gone;
+    const std::string target = fs::read_symlink(it->path(), gone).string();
+    if (gone || !target.starts_with(kSocket)) continue;
+    Inode inode = 0;
+    std::from_chars(target.data() + kSocket.size(), target.data() + target.size(), inode);
+    if (std::ranges::find(inodes, inode) != inodes.end()) ++count;
+  }
+  return count;
+}
+
+void add_children(pid_t process, std::vector<pid_t>& all) {
+  std::error_code code;
+  for (fs::directory_iterator it(fmt::format("/proc/{}/task", process), code), end; !code && it != end;
+       it.increment(code)) {
+    std::ifstream children(it->path() / "children");
+    for (pid_t child = 0; children >> child;) all.push_back(child);
+  }
+}
+
+}  // namespace
+
+int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports) {
+  std::vector<Inode> inodes = all_unanswered(AF_INET, ports);
+  std::ranges::copy(all_unanswered(AF_INET6, ports), std::back_inserter(inodes));
+  if (inodes.empty()) return 0;
+  int count = 0;
+  std::vector<pid_t> processes{process};
+  for (std::size_t i = 0; i < processes.size(); ++i) {
+    count += held_by(processes[i], inodes);
+    add_children(processes[i], processes);
+  }
+  return count;
+}
+
+}  // namespace sb::os
