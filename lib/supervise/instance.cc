@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "supervise/address.h"
 
 namespace sb::supervise {
 namespace {
