@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +17,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <sys/socket.h>
 
 #include "base/unique_fd.h"
@@ -26,19 +28,28 @@ namespace {
 namespace fs = std::filesystem;
 using Inode = std::uint32_t;
 
+// Values of the kernel's TCP states, see include/net/tcp_states.h there.
+constexpr unsigned kEstablished = 1;
+constexpr unsigned kCloseWait = 8;
+constexpr std::uint32_t kDoubtMs = 1000;
+
 bool spoke_last(const inet_diag_msg& socket, const tcp_info* info) {
   if (socket.idiag_rqueue > 0 || socket.idiag_wqueue > 0) return true;
+  if (info == nullptr || info->tcpi_bytes_received == 0) return false;
+  if (info->tcpi_bytes_sent == 0) return true;
   // Milliseconds since then.
-  return info != nullptr && info->tcpi_last_data_recv < info->tcpi_last_data_sent;
+  const std::uint32_t asked = info->tcpi_last_data_recv;
+  const std::uint32_t answered = info->tcpi_last_data_sent;
+  return asked < answered || (asked == answered && asked < kDoubtMs);
 }
 
-// An older kernel says less of it than this structure has; what is asked for is near its beginning.
+// None when the kernel is older than 4.19, and says less of it.
 const tcp_info* info_of(const nlmsghdr& message, const inet_diag_msg& socket) {
   auto left = static_cast<int>(message.nlmsg_len - NLMSG_LENGTH(sizeof socket));
   const auto* attribute = reinterpret_cast<const rtattr*>(&socket + 1);
   for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
     if (attribute->rta_type != INET_DIAG_INFO) continue;
-    const bool whole = RTA_PAYLOAD(attribute) >= offsetof(tcp_info, tcpi_last_ack_recv);
+    const bool whole = RTA_PAYLOAD(attribute) >= offsetof(tcp_info, tcpi_bytes_retrans);
     return whole ? static_cast<const tcp_info*>(RTA_DATA(attribute)) : nullptr;
   }
   return nullptr;
@@ -57,7 +68,7 @@ std::vector<Inode> all_unanswered(std::uint8_t family, std::span<const std::uint
   question.request.sdiag_family = family;
   question.request.sdiag_protocol = IPPROTO_TCP;
   question.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
-  question.request.idiag_states = (1U << TCP_ESTABLISHED) | (1U << TCP_CLOSE_WAIT);
+  question.request.idiag_states = (1U << kEstablished) | (1U << kCloseWait);
   std::vector<Inode> found;
   if (::send(netlink.get(), &question, sizeof question, 0) != sizeof question) return found;
   alignas(nlmsghdr) std::array<char, 32 * 1024> answer{};

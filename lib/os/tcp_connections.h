@@ -11,8 +11,8 @@ namespace sb::os {
 // Accepted connections at one of these local ports, of the process or of one that descends from it, in which
 // the other side spoke last: something that it sent is not read, or not answered, or it has not got all of
 // the answer. That is what whoever ends the process now would cut off. 0 as well when the host does not tell.
-// What is asked within a few milliseconds (a tick of the kernel) after an answer is found out only while it
-// is unread. Takes about a millisecond per thousand connections of the host. Thread-safe.
+// Question and answer within a tick of the kernel (a few milliseconds) cannot be told apart by their times,
+// and count for a second. Takes about a millisecond per thousand connections of the host. Thread-safe.
 [[nodiscard]] int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports);
 
 }  // namespace sb::os

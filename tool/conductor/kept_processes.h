@@ -40,6 +40,9 @@ class KeptProcesses final : public supervise::ProcessRunner {
   void signal(const os::Process& process, int signal, bool whole_group) override {
     real_.signal(process, signal, whole_group);
   }
+  [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
+    return real_.unanswered(process, ports);
+  }
   [[nodiscard]] os::Watch on_bind_calls(int listener, std::function<void()> callback) override {
     return real_.on_bind_calls(listener, std::move(callback));
   }

@@ -77,6 +77,13 @@ TEST_F(TcpConnections, counts_who_has_asked_until_he_has_the_answer) {
   EXPECT_EQ(unanswered(), 1);
 }
 
+TEST_F(TcpConnections, counts_who_asks_at_once) {
+  accept();
+  send(client_, "question");
+  receive(server_);
+  EXPECT_EQ(unanswered(), 1);
+}
+
 TEST_F(TcpConnections, counts_who_has_not_got_all_of_the_answer) {
   accept();
   std::array<char, 64 * 1024> much{};
@@ -85,26 +92,27 @@ TEST_F(TcpConnections, counts_who_has_not_got_all_of_the_answer) {
 }
 
 TEST_F(TcpConnections, belong_to_a_process_and_its_descendants) {
-  accept();
-  let_a_tick_pass();
-  send(client_, "question");
-  const UniqueFd elsewhere = std::move(server_);
-  EXPECT_EQ(unanswered(1), 0);
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   const UniqueFd reading(ends[0]);
   UniqueFd writing(ends[1]);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const auto fork_one = [&] {
+    const pid_t child = ::fork();
+    if (child != 0) return child;
     writing.reset();
     char byte = 0;
     (void)!::read(reading.get(), &byte, 1);
     ::_exit(0);
-  }
-  EXPECT_EQ(unanswered(child), 1);
-  EXPECT_EQ(unanswered(), 2) << "its own, and the child's copy";
+  };
+  const pid_t before = fork_one();
+  accept();
+  send(client_, "question");
+  const pid_t after = fork_one();
+  EXPECT_EQ(unanswered(before), 0) << "it has the listener only";
+  EXPECT_EQ(unanswered(after), 1);
+  EXPECT_EQ(unanswered(), 2) << "its own, and a child's copy";
   writing.reset();
-  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  for (const pid_t child : {before, after}) ASSERT_EQ(::waitpid(child, nullptr, 0), child);
 }
 
 TEST_F(TcpConnections, to_other_ports_do_not_count) {
