@@ -37,7 +37,7 @@ class TcpConnections : public testing::Test {
   void accept() { server_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
   // What came before is more than a tick of the kernel's clock ago.
   void let_a_tick_pass() const {
-    tests::wait_until([this] {
+    sb::tests::wait_until([this] {
       tcp_info info{};
       socklen_t size = sizeof info;
       ::getsockopt(server_.get(), IPPROTO_TCP, TCP_INFO, &info, &size);
@@ -71,7 +71,7 @@ TEST_F(TcpConnections, counts_who_has_asked_until_he_has_the_answer) {
   let_a_tick_pass();
   EXPECT_EQ(unanswered(), 1);
   send(server_, "answer");
-  tests::wait_until([this] { return unanswered() == 0; });
+  sb::tests::wait_until([this] { return unanswered() == 0; });
   let_a_tick_pass();
   send(client_, "one more");
   EXPECT_EQ(unanswered(), 1);
