@@ -1,5 +1,6 @@
 // History: which versions exist, which step every cycle is in, and why. The contract between selfbuild and
-// the conductor: both open the same database (WAL). Every call that writes is durable when it returns.
+// the conductor: both open the same database (WAL). Every call that writes is durable when it returns, unless
+// the database leaves its syncs to sqlite::CommitSync.
 #pragma once
 
 #include <filesystem>
@@ -89,6 +90,8 @@ class History {
   [[nodiscard]] Status set_backoff(const std::string& project, const Backoff& backoff);
 
   [[nodiscard]] sqlite::Database& database() { return database_; }
+  // Until what anybody has written, and can be read here, is on disk.
+  [[nodiscard]] Status sync() { return database_.sync_log(); }
   [[nodiscard]] const os::Clock& clock() const { return *clock_; }
 
  private:

@@ -20,14 +20,6 @@ fs::path temporary_beside(const fs::path& path) {
   return path.parent_path() / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), counter++);
 }
 
-Status sync_folder(const fs::path& folder) {
-  const fs::path name = folder.empty() ? fs::path(".") : folder;
-  const UniqueFd fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || ::fsync(fd.get()) != 0)
-    return fail(errno_error(fmt::format("cannot sync folder {}", name.string())));
-  return {};
-}
-
 Status write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
@@ -49,6 +41,14 @@ Status write_new_file(const fs::path& path, std::string_view bytes, unsigned mod
 }
 
 }  // namespace
+
+Status sync_folder(const fs::path& folder) {
+  const fs::path name = folder.empty() ? fs::path(".") : folder;
+  const UniqueFd fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0)
+    return fail(errno_error(fmt::format("cannot sync folder {}", name.string())));
+  return {};
+}
 
 Status RealFileSystem::write_durably(const fs::path& path, std::string_view bytes, unsigned mode) {
   const fs::path temporary = temporary_beside(path);
@@ -72,7 +72,11 @@ Status RealFileSystem::rename_durably(const fs::path& from, const fs::path& to) 
   if (::rename(from.c_str(), to.c_str()) != 0) {
     return fail(errno_error(fmt::format("cannot rename {} to {}", from.string(), to.string())));
   }
-  return sync_folder(to.parent_path());
+  return sync_names_in(to.parent_path());
+}
+
+Status RealFileSystem::sync_names_in(const fs::path& folder) {
+  return sync_folder(folder);
 }
 
 Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {

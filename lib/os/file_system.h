@@ -26,12 +26,18 @@ class FileSystem {
   [[nodiscard]] virtual Status rename_durably(const fs::path& from, const fs::path& to) = 0;
 };
 
-class RealFileSystem final : public FileSystem {
+class RealFileSystem : public FileSystem {
  public:
   [[nodiscard]] Status write_durably(const fs::path& path, std::string_view bytes, unsigned mode) override;
   [[nodiscard]] Status point_durably(const fs::path& link, const fs::path& target) override;
   [[nodiscard]] Status rename_durably(const fs::path& from, const fs::path& to) override;
+
+ protected:
+  [[nodiscard]] virtual Status sync_names_in(const fs::path& folder);
 };
+
+// fsync of the names in a folder.
+[[nodiscard]] Status sync_folder(const fs::path& folder);
 
 // The time of files that a build must see as older than all that it makes: 2000-01-01T00:00:00Z, in ns.
 // Staged sources have it, so that two stages of one tree differ in nothing.

@@ -67,6 +67,7 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
     disconnect_handlers_.push_back(std::move(handler));
   }
   void set_witness(Witness witness) override { witness_ = std::move(witness); }
+  void set_gate(Gate gate) override { gate_ = std::move(gate); }
   void call(const std::string& method, const Json& params, Reply reply) override;
   void send(ConnectionId id, std::string line);
 
@@ -78,12 +79,14 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
   void refuse(ConnectionId id, const Json& request_id, int code, const Error& error);
   void refuse_and_finish(ConnectionId id, const Error& error);
   void forget(ConnectionId id);
+  [[nodiscard]] Hold hold() const { return gate_ ? gate_() : nullptr; }
   [[nodiscard]] Error unknown_method(const std::string& name) const;
 
   os::EventLoop& loop_;
   UniqueFd listener_;
   std::map<std::string, Method> methods_;
   Witness witness_;
+  Gate gate_;
   std::vector<std::function<void(ConnectionId)>> disconnect_handlers_;
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   ConnectionId next_connection_ = 1;
@@ -95,35 +98,43 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
 // a method that forgets to answer must not leave its caller waiting for ever.
 class Answer {
  public:
-  Answer(std::weak_ptr<SocketServer> server, ConnectionId connection, std::optional<Json> id, Outcome outcome)
-      : server_(std::move(server)),
-        connection_(connection),
-        id_(std::move(id)),
-        outcome_(std::move(outcome)) {}
+  struct Asked {
+    std::weak_ptr<SocketServer> server;
+    ConnectionId connection;
+    std::optional<Json> id;  // none: a notification
+    Outcome outcome;
+    Hold hold;
+  };
+  explicit Answer(Asked asked) : asked_(std::move(asked)) {}
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
   ~Answer() { give(fail(ErrorKind::bug, "the method ended without an answer")); }
 
   void give(const Result<Json>& result) {
     if (std::exchange(given_, true)) return;
-    if (outcome_) outcome_(result);
-    if (!id_) return;
-    const std::shared_ptr<SocketServer> server = server_.lock();
-    if (!server) return;
-    std::string line = result ? result_line(*id_, *result) : error_line(*id_, kFailed, result.error());
+    if (asked_.outcome) asked_.outcome(result);
+    if (!asked_.id) return;
+    std::string line = result ? result_line(*asked_.id, *result) : refusal(result.error());
     if (line.size() > kMaxJsonBytes) {
-      line = error_line(*id_, kFailed,
-                        make_error(ErrorKind::refused, fmt::format("an answer of {} bytes; the limit is {}",
-                                                                   line.size(), kMaxJsonBytes)));
+      line = refusal(make_error(ErrorKind::refused, fmt::format("an answer of {} bytes; the limit is {}",
+                                                                line.size(), kMaxJsonBytes)));
     }
-    server->send(connection_, std::move(line));
+    if (!asked_.hold) return send(asked_.server, asked_.connection, std::move(line));
+    asked_.hold([line = std::move(line), server = asked_.server, connection = asked_.connection,
+                 id = *asked_.id](const Status& held) {
+      send(server, connection, held ? line : error_line(id, kFailed, held.error()));
+    });
   }
 
  private:
-  std::weak_ptr<SocketServer> server_;
-  ConnectionId connection_;
-  std::optional<Json> id_;  // none: a notification
-  Outcome outcome_;
+  [[nodiscard]] std::string refusal(const Error& error) const {
+    return error_line(*asked_.id, kFailed, error);
+  }
+  static void send(const std::weak_ptr<SocketServer>& server, ConnectionId connection, std::string line) {
+    const std::shared_ptr<SocketServer> there = server.lock();
+    if (there) there->send(connection, std::move(line));
+  }
+  Asked asked_;
   bool given_ = false;
 };
 
@@ -213,14 +224,22 @@ void SocketServer::handle_request(ConnectionId id, const Json& request) {
                       .peer_pid = peer.pid,
                       .params = params == nullptr ? kNoParams : *params};
   const auto answer = std::make_shared<Answer>(
-      weak_from_this(), id, request_id == nullptr ? std::nullopt : std::optional<Json>(*request_id),
-      witness_ ? witness_(name, asked) : nullptr);
+      Answer::Asked{.server = weak_from_this(),
+                    .connection = id,
+                    .id = request_id == nullptr ? std::nullopt : std::optional<Json>(*request_id),
+                    .outcome = witness_ ? witness_(name, asked) : nullptr,
+                    .hold = hold()});
   handler->second(asked, Reply([answer](const Result<Json>& result) { answer->give(result); }));
 }
 
 void SocketServer::call(const std::string& method, const Json& params, Reply reply) {
   const auto handler = methods_.find(method);
   if (handler == methods_.end()) return reply(fail(unknown_method(method)));
+  if (Hold held = hold()) {
+    reply = Reply([held = std::move(held), reply = std::move(reply)](const Result<Json>& result) {
+      held([reply, result](const Status& good) { reply(good ? result : Result<Json>(fail(good.error()))); });
+    });
+  }
   handler->second(Request{.connection = 0, .peer_uid = ::geteuid(), .peer_pid = ::getpid(), .params = params},
                   std::move(reply));
 }
@@ -244,6 +263,7 @@ class OwnedServer final : public Server {
     server_->on_disconnect(std::move(handler));
   }
   void set_witness(Witness witness) override { server_->set_witness(std::move(witness)); }
+  void set_gate(Gate gate) override { server_->set_gate(std::move(gate)); }
   void call(const std::string& method, const Json& params, Reply reply) override {
     server_->call(method, params, std::move(reply));
   }

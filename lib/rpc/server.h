@@ -47,6 +47,12 @@ using Method = std::function<void(const Request&, Reply)>;
 using Outcome = std::function<void(const Result<Json>&)>;
 using Witness = std::function<Outcome(const std::string& method, const Request&)>;
 
+// Asked at each request; what it gives is called with the sending of the answer, which it may put off, or
+// turn into an error.
+using Sending = std::function<void(const Status&)>;
+using Hold = std::function<void(const Sending&)>;
+using Gate = std::function<Hold()>;
+
 class Server {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(os::EventLoop& loop,
@@ -55,6 +61,8 @@ class Server {
   virtual void on(const std::string& method, Method handler) = 0;  // params: {} when the request has none
   // One, of all methods that are known.
   virtual void set_witness(Witness witness) = 0;
+  // One, of all methods.
+  virtual void set_gate(Gate gate) = 0;
   // The same method for who is not connected here: as connection 0, and without the witness.
   virtual void call(const std::string& method, const Json& params, Reply reply) = 0;
   // Leases end here. Called from the loop, never from within an answer; every handler that was added is

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "sqlite/commit_sync.h"
 #include "sqlite/sqlite_error.h"
 
 namespace sb::sqlite {
@@ -32,6 +33,26 @@ class OpenTransaction {
  private:
   sqlite3* connection_;
 };
+
+int sync_log_of(sqlite3* connection) {
+  sqlite3_file* log = nullptr;
+  const int code = sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (code != SQLITE_OK) return code;
+  if (log == nullptr || log->pMethods == nullptr) return SQLITE_OK;  // nothing was ever written or read
+  return log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+int checkpoint_of(sqlite3* connection) {
+  const int code = sqlite3_wal_checkpoint_v2(connection, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  return code == SQLITE_BUSY ? SQLITE_OK : code;  // somebody else is at it
+}
+
+// After a commit, without its lock (sqlite3_wal_hook).
+int sync_commit(void*, sqlite3* connection, const char*, int pages) {
+  const int code = sync_log_of(connection);
+  if (code == SQLITE_OK && pages >= kCheckpointPages) (void)checkpoint_of(connection);
+  return code;
+}
 
 // 0 when the component has no tables yet.
 Result<int> schema_version(Database& database, std::string_view component) {
@@ -113,9 +134,10 @@ Result<Database> Database::open_to_look(const std::filesystem::path& path) {
 Result<Database> Database::open(const std::filesystem::path& path, Sync sync) {
   SB_TRY(Database database, connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
   const std::string opening = fmt::format("opening the database {}", path.string());
-  SB_CHECK(doing(
-      opening, database.execute(sync == Sync::none ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL")));
+  SB_CHECK(doing(opening, database.execute(sync == Sync::none ? "PRAGMA synchronous=OFF"
+                                                              : "PRAGMA synchronous=NORMAL")));
   SB_CHECK(doing(opening, database.use_wal()));
+  if (sync == Sync::each_commit) sqlite3_wal_hook(database.connection_.get(), sync_commit, nullptr);
   SB_CHECK(doing(opening, database.execute("PRAGMA foreign_keys=ON")));
   return database;
 }
@@ -123,6 +145,31 @@ Result<Database> Database::open(const std::filesystem::path& path, Sync sync) {
 void Database::keep_log() {
   // Cannot fail: the connection is open, and the setting known since SQLite 3.16.
   (void)sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
+Status Database::leave_syncs_to(CommitSync& sync) {
+  // Nor at a checkpoint, which is why it must not make any.
+  SB_CHECK(execute("PRAGMA synchronous=OFF"));
+  keep_log();
+  const auto count = [](void* it, sqlite3*, const char*, int pages) {
+    static_cast<CommitSync*>(it)->committed(pages);
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(connection_.get(), count, &sync);
+  return {};
+}
+
+Status Database::sync_log() {
+  const int code = sync_log_of(connection_.get());
+  if (code != SQLITE_OK) return fail(sqlite_error(connection_.get(), code, "cannot sync the database's log"));
+  return {};
+}
+
+Status Database::checkpoint() {
+  const int code = checkpoint_of(connection_.get());
+  if (code != SQLITE_OK)
+    return fail(sqlite_error(connection_.get(), code, "cannot bring the log into the database"));
+  return {};
 }
 
 Status Database::migrate(std::string_view component, std::span<const Migration> migrations) {

@@ -1,7 +1,7 @@
-// Database and Statement: SQLite 3 with RAII, Result and visible error codes. WAL, synchronous=FULL (an
-// acknowledged commit survives a power cut), foreign keys on. A lock that another connection holds is waited
-// for, up to 5 s. One Database belongs to one thread at a time; several processes may have the same file
-// open.
+// Database and Statement: SQLite 3 with RAII, Result and visible error codes. WAL, foreign keys on. An
+// acknowledged commit survives a power cut: the log is synced after each one, when the write lock is free
+// again, so that a slow disk holds up nobody else. A lock that another connection holds is waited for, up to
+// 5 s. One Database belongs to one thread at a time; several processes may have the same file open.
 #pragma once
 
 #include <atomic>
@@ -66,6 +66,11 @@ struct Migration {
 // synchronous"; for what can be begun anew.
 enum class Sync : std::uint8_t { none, each_commit };
 
+// A log of that many pages is brought into the file.
+inline constexpr int kCheckpointPages = 1000;
+
+class CommitSync;
+
 class Database {
  public:
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& path,
@@ -93,6 +98,13 @@ class Database {
   // The last one to close the file leaves its write-ahead log as it is, instead of bringing it into the file
   // and to disk; the next one to open it reads the log. For files that are opened often and synced rarely.
   void keep_log();
+
+  // Commits do not wait for the disk from now on; see sqlite/commit_sync.h.
+  [[nodiscard]] Status leave_syncs_to(CommitSync& sync);
+  // Until what anybody has committed is on disk.
+  [[nodiscard]] Status sync_log();
+  // Brings the log into the file, as far as nobody still reads what was there before.
+  [[nodiscard]] Status checkpoint();
 
  private:
   struct Close {

@@ -67,7 +67,6 @@ bool Deployment::is(const Deployment& other) const {
 Result<ServiceTable> ServiceTable::open(const std::filesystem::path& path) {
   SB_TRY(sqlite::Database database, sqlite::Database::open(path));
   SB_CHECK(database.migrate("supervise", kMigrations));
-  SB_CHECK(database.execute("PRAGMA synchronous=NORMAL"));
   return ServiceTable(std::move(database));
 }
 

@@ -1,9 +1,8 @@
 // ServiceTable: services, their sockets and their running instances, on disk, so that a conductor that was
 // killed finds them again.
 //
-// Has its own connection with synchronous=NORMAL: a row about a process means nothing after a power cut, and
-// an fsync has no place between a crash and the restart. Deployments are made durable by the journal record
-// that follows them (one WAL, in order).
+// Has its own connection. A row about a process means nothing after a power cut, and a sync has no place
+// between a crash and the restart: the conductor leaves the syncs to sqlite::CommitSync.
 #pragma once
 
 #include <filesystem>
@@ -75,6 +74,7 @@ struct ParkedRow {
 class ServiceTable {
  public:
   [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& path);
+  [[nodiscard]] Status leave_syncs_to(sqlite::CommitSync& sync) { return database_.leave_syncs_to(sync); }
 
   [[nodiscard]] Status put_service(const ServiceRow& row);
   [[nodiscard]] Status erase_service(const std::string& name);  // with all that belongs to it

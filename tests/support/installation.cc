@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/files.h"
+#include "support/held_syncs.h"
 
 namespace sb::tests {
 namespace {
@@ -64,6 +65,14 @@ Installation::Installation()
                  {"GIT_AUTHOR_EMAIL", "test@localhost"},
                  {"GIT_COMMITTER_NAME", "test"},
                  {"GIT_COMMITTER_EMAIL", "test@localhost"}};
+}
+
+void Installation::slow_the_disk_by(const std::filesystem::path& file) {
+  const std::filesystem::path program = folder_.path() / "conductor";
+  write(program, "#!/bin/sh\nexport LD_PRELOAD=" SLOW_DISK " " + std::string(kHeldSyncs) + "=" +
+                     file.string() + "\nexec " CONDUCTOR_PROGRAM " \"$@\"\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  environment["SELFBUILD_CONDUCTOR"] = program.string();
 }
 
 Installation::~Installation() {

@@ -35,6 +35,10 @@ class Installation {
   [[nodiscard]] const os::Home& home() const { return home_; }
   [[nodiscard]] std::filesystem::path scratch() const { return folder_.path(); }
 
+  // The conductor that is started from here on waits for the disk as long as there is a HeldSyncs of this
+  // path.
+  void slow_the_disk_by(const std::filesystem::path& file);
+
   // Makes the repository: a project `tiny` that builds in milliseconds: its service is a script that CMake
   // copies, and that sleeps until it is told to stop. `swap`: overlap or drain-first.
   void make_tiny_project(const std::string& swap = "overlap");

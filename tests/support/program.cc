@@ -47,6 +47,13 @@ Background::Background(const std::vector<std::string>& argv, const std::filesyst
   err_ = err[0];
 }
 
+bool Background::running() const {
+  siginfo_t ended{};
+  // Without reaping it.
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == 0;
+}
+
 Background::~Background() {
   if (pid_ > 0) {
     ::kill(pid_, SIGKILL);

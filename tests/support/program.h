@@ -30,6 +30,7 @@ class Background {
   Background& operator=(const Background&) = delete;
   ~Background();
   [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] bool running() const;
   [[nodiscard]] Finished wait();  // to its end
 
  private:

@@ -81,11 +81,12 @@ Status Conductor::open_records() {
   audit_trail_.emplace(*recorder_, clock_);
   events_.emplace(*loop_, std::move(before), [this](const audit::Event& event) { recorder_->record(event); });
   state_events_.emplace(*loop_, *events_, [this]() -> Json {
-    Json state;
-    server_->call("conductor.status", Json::object(), rpc::Reply([&state](const Result<Json>& status) {
-                    state = status.value_or(Json::object());
+    // Answered at once, since it writes nothing.
+    const auto state = std::make_shared<Json>(Json::object());
+    server_->call("conductor.status", Json::object(), rpc::Reply([state](const Result<Json>& status) {
+                    *state = status.value_or(Json::object());
                   }));
-    return state;
+    return *state;
   });
   return {};
 }
@@ -100,9 +101,15 @@ Status Conductor::open() {
   SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
   SB_TRY(mended_, mend_database(home_, started_ms_, log));
   SB_TRY(history_, history::History::open(home_.database(), clock_));
+  SB_TRY(sync_, sqlite::CommitSync::open(home_.database(), [this](std::function<void()> callback) {
+           loop_->post(std::move(callback));
+         }));
+  SB_CHECK(history_->database().leave_syncs_to(*sync_));
+  files_.emplace(*sync_);
   SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
   leases_.emplace(*tasks_, *loop_, log);
   SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
+  SB_CHECK(table_->leave_syncs_to(*sync_));
   vault_.emplace(keeper_, log);
   if (mended_) SB_CHECK(find_lost_services(home_, *table_, *vault_, log));
   SB_CHECK(open_records());
@@ -130,7 +137,7 @@ Status Conductor::open() {
   activator_.emplace(activation::Surroundings{
       .history = *history_,
       .supervisor = *supervisor_,
-      .files = files_,
+      .files = *files_,
       .timers = *loop_,
       .probe = *probe_,
       .home = home_,
@@ -189,6 +196,13 @@ Status Conductor::listen() {
   server_->set_witness([this](const std::string& method, const rpc::Request& request) {
     return audit_trail_->witness(method, request);
   });
+  // Whoever is answered finds what it did after a power cut.
+  server_->set_gate([this]() -> rpc::Hold {
+    return [this, before = sync_->commits()](const rpc::Sending& send) {
+      if (sync_->commits() == before) return send({});
+      sync_->when_durable(send);
+    };
+  });
   cap_logs();
   // A start mends it; whoever has no keeper goes on as well as it can.
   backup_.emplace(*loop_, home_, log, [this] {
@@ -213,8 +227,10 @@ int Conductor::run() {
 
 void Conductor::stop(bool services, std::function<void()> stopping) {
   const auto end = [this, stopping = std::move(stopping)] {
-    stopping();
-    loop_->stop();
+    sync_->when_durable([this, stopping](const Status&) {
+      stopping();
+      loop_->stop();
+    });
   };
   if (services) return supervisor_->stop_all(end);
   end();

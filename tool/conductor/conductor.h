@@ -17,6 +17,7 @@
 #include "os/file_system.h"
 #include "os/home.h"
 #include "rpc/server.h"
+#include "sqlite/commit_sync.h"
 #include "supervise/supervisor.h"
 #include "tool/conductor/audit_trail.h"
 #include "tool/conductor/event_feed.h"
@@ -26,6 +27,7 @@
 #include "tool/conductor/notify_listener.h"
 #include "tool/conductor/state_events.h"
 #include "tool/conductor/state_repair.h"
+#include "tool/conductor/swap_files.h"
 #include "tool/conductor/task_leases.h"
 #include "tool/conductor/version_checks.h"
 
@@ -42,7 +44,7 @@ class Conductor {
   // False while a service is being asked how it is, the database is copied, or the disk does not take
   // records: destroying the conductor would wait for that.
   [[nodiscard]] bool can_end_at_once() const {
-    return probe_->idle() && backup_->idle() && version_checks_->idle() &&
+    return probe_->idle() && backup_->idle() && version_checks_->idle() && sync_->idle() &&
            recorder_->flush(os::Milliseconds(0));
   }
   // Services run on, or are drained first.
@@ -82,12 +84,13 @@ class Conductor {
   const os::Home& home_;
   keeper::KeeperLink& keeper_;
   os::SystemClock clock_;
-  os::RealFileSystem files_;
   std::int64_t started_ms_ = 0;
   int exit_code_ = 0;
   bool mended_ = false;  // another database took the place of a damaged one
   std::optional<InstanceLock> lock_;
   std::unique_ptr<os::EventLoop> loop_;
+  std::unique_ptr<sqlite::CommitSync> sync_;
+  std::optional<SwapFiles> files_;
   std::optional<history::History> history_;
   std::optional<bus::TaskQueue> tasks_;
   std::optional<TaskLeases> leases_;

@@ -178,6 +178,7 @@ Result<int> follow(Program& program, std::int64_t cycle, const FollowOptions& op
     SB_CHECK(Follower(program, *home, *past, cycle).until_done());
   }
   SB_TRY(const Ending ending, ending_of(program, cycle));
+  SB_CHECK(past->sync());  // before it is told
   if (program.json()) {
     Console::json(ending_json(ending));
   } else {

@@ -1,0 +1,81 @@
+// CommitSync: brings to disk, on a thread of its own, what connections to one database commit, so that an
+// event loop never waits for the disk.
+//
+// What a connection commits after Database::leave_syncs_to is seen by everybody at once and outlives every
+// process; a power cut spares it once when_durable says so. One sync serves all that was committed before it
+// began: group commit (DeWitt et al., Implementation Techniques for Main Memory Database Systems, SIGMOD
+// 1984). Checkpoints, which sync as well, are made here, too.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "sqlite/database.h"
+
+namespace sb::sqlite {
+
+class CommitSync {
+ public:
+  // Runs something on the loop; called from the thread.
+  using Post = std::function<void(std::function<void()>)>;
+  using Durable = std::function<void(const Status&)>;
+
+  // Outlives all connections that leave their syncs to it; they are used on the loop.
+  [[nodiscard]] static Result<std::unique_ptr<CommitSync>> open(const std::filesystem::path& path, Post post);
+  ~CommitSync();  // syncs what is left, and drops who waits for it
+  CommitSync(const CommitSync&) = delete;
+  CommitSync& operator=(const CommitSync&) = delete;
+
+  // -- on the loop
+  // How many there were: who finds the same number later knows that nothing was committed in between.
+  [[nodiscard]] std::uint64_t commits() const { return commits_; }
+  // When all that was committed by now is on disk: at once if it is, else from the loop, in the order of the
+  // calls. After an error it is in effect, and a power cut may take it.
+  void when_durable(Durable durable);
+  // Done on the thread, before anything that is committed from now on goes to disk.
+  void sync_first(std::function<Status()> other);
+  [[nodiscard]] bool idle() const { return synced_ == commits_ && waiting_.empty(); }
+
+ private:
+  friend class Database;
+  struct Round {
+    std::uint64_t commits = 0;  // as many are on disk after it
+    std::vector<std::function<Status()>> others;
+    bool wanted = false;
+    bool checkpoint = false;
+  };
+  struct Waiting {
+    std::uint64_t commits;
+    Durable durable;
+  };
+  CommitSync(Database database, Post post) : database_(std::move(database)), post_(std::move(post)) {}
+  void committed(int pages);
+  void ask(bool checkpoint);
+  void work(const std::stop_token& stop, const std::weak_ptr<int>& alive);
+  Status sync(const Round& round);
+  void tell(std::uint64_t commits, const Status& synced);
+
+  Database database_;  // the thread's, once it runs
+  Post post_;
+  // -- of the loop
+  std::uint64_t commits_ = 0;
+  std::uint64_t synced_ = 0;
+  std::deque<Waiting> waiting_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  // -- of both
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  Round next_;
+  std::jthread thread_;
+};
+
+}  // namespace sb::sqlite
