@@ -79,7 +79,7 @@ class SocketServer final : public Server, public std::enable_shared_from_this<So
   void refuse(ConnectionId id, const Json& request_id, int code, const Error& error);
   void refuse_and_finish(ConnectionId id, const Error& error);
   void forget(ConnectionId id);
-  [[nodiscard]] Hold hold() const { return gate_ ? gate_() : nullptr; }
+  [[nodiscard]] Hold hold(const std::string& method) const { return gate_ ? gate_(method) : nullptr; }
   [[nodiscard]] Error unknown_method(const std::string& name) const;
 
   os::EventLoop& loop_;
@@ -111,7 +111,7 @@ class Answer {
   ~Answer() { give(fail(ErrorKind::bug, "the method ended without an answer")); }
 
   void give(const Result<Json>& result) {
-    if (std::exchange(given_, true)) return;
+    if (std::exchange(given_, true) || asked_.server.expired()) return;
     if (asked_.outcome) asked_.outcome(result);
     if (!asked_.id) return;
     std::string line = result ? result_line(*asked_.id, *result) : refusal(result.error());
@@ -228,14 +228,14 @@ void SocketServer::handle_request(ConnectionId id, const Json& request) {
                     .connection = id,
                     .id = request_id == nullptr ? std::nullopt : std::optional<Json>(*request_id),
                     .outcome = witness_ ? witness_(name, asked) : nullptr,
-                    .hold = hold()});
+                    .hold = hold(name)});
   handler->second(asked, Reply([answer](const Result<Json>& result) { answer->give(result); }));
 }
 
 void SocketServer::call(const std::string& method, const Json& params, Reply reply) {
   const auto handler = methods_.find(method);
   if (handler == methods_.end()) return reply(fail(unknown_method(method)));
-  if (Hold held = hold()) {
+  if (Hold held = hold(method)) {
     reply = Reply([held = std::move(held), reply = std::move(reply)](const Result<Json>& result) {
       held([reply, result](const Status& good) { reply(good ? result : Result<Json>(fail(good.error()))); });
     });

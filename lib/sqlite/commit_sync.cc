@@ -4,6 +4,7 @@
 #include <utility>
 
 namespace sb::sqlite {
+
 Result<std::unique_ptr<CommitSync>> CommitSync::open(const std::filesystem::path& path, Post post) {
   SB_TRY(Database database, Database::open(path));
   SB_CHECK(database.execute("SELECT count(*) FROM sqlite_schema"));  // opens the log
@@ -11,30 +12,44 @@ Result<std::unique_ptr<CommitSync>> CommitSync::open(const std::filesystem::path
   std::unique_ptr<CommitSync> sync(new CommitSync(std::move(database), std::move(post)));
   sync->thread_ = std::jthread([raw = sync.get(), alive = std::weak_ptr(sync->alive_)](
                                    const std::stop_token& stop) { raw->work(stop, alive); });
+  // What a process that was killed has left.
+  sync->committed(0);
   return sync;
 }
 
 CommitSync::~CommitSync() {
   alive_.reset();
-  if (synced_ != commits_) ask(false);
   thread_.request_stop();
   thread_.join();
 }
 
 void CommitSync::when_durable(Durable durable) {
-  if (idle()) return durable({});
+  if (synced_ == commits_ && waiting_.empty()) return durable({});
   waiting_.push_back({.commits = commits_, .durable = std::move(durable)});
   ask(false);
 }
 
-void CommitSync::sync_first(std::function<Status()> other) {
+void CommitSync::also(std::function<Status()> other) {
+  {
+    const std::scoped_lock lock(mutex_);
+    next_.others.push_back(std::move(other));
+  }
+  ++commits_;
+  ask(false);
+}
+
+bool CommitSync::idle() const {
   const std::scoped_lock lock(mutex_);
-  next_.others.push_back(std::move(other));
+  return synced_ == commits_ && waiting_.empty() && !working_ && !next_.wanted;
 }
 
 void CommitSync::committed(int pages) {
   ++commits_;
-  if (pages >= kCheckpointPages) ask(true);
+  // A log that somebody still reads cannot be begun anew, and grows until he has gone.
+  if (pages < next_checkpoint_ - kCheckpointPages) next_checkpoint_ = kCheckpointPages;
+  const bool checkpoint = pages >= next_checkpoint_;
+  if (checkpoint) next_checkpoint_ = pages + kCheckpointPages;
+  ask(checkpoint);
 }
 
 void CommitSync::ask(bool checkpoint) {
@@ -46,25 +61,45 @@ void CommitSync::ask(bool checkpoint) {
 }
 
 void CommitSync::work(const std::stop_token& stop, const std::weak_ptr<int>& alive) {
-  while (true) {
-    Round round;
-    {
-      std::unique_lock lock(mutex_);
-      if (!changed_.wait(lock, stop, [this] { return next_.wanted; })) return;
-      round = std::exchange(next_, {});
-    }
+  std::unique_lock lock(mutex_);
+  while (changed_.wait(lock, stop, [this] { return next_.wanted; })) {
+    const Round round = std::exchange(next_, {});
+    working_ = true;
+    lock.unlock();
     const Status synced = sync(round);
     post_([this, alive, commits = round.commits, synced] {
       if (!alive.expired()) tell(commits, synced);
     });
-    // Another one is made when the log has grown by as much again.
-    if (round.checkpoint) (void)database_.checkpoint();
+    if (round.checkpoint) (void)database_.checkpoint();  // the next round makes up for one that fails
+    lock.lock();
+    working_ = false;
   }
 }
 
 Status CommitSync::sync(const Round& round) {
-  for (const auto& other : round.others) SB_CHECK(other());
-  return database_.sync_log();
+  Status all;
+  for (const auto& other : round.others) {
+    const Status done = other();
+    if (all && !done) all = done;
+  }
+  const Status synced = sync_log();
+  return all ? synced : all;
+}
+
+// After a sync that failed the kernel takes the pages for clean, and the next one succeeds without them. What
+// they hold is then brought into the file.
+Status CommitSync::sync_log() {
+  if (in_doubt_) {
+    SB_TRY(const bool whole, database_.checkpoint());
+    if (!whole)
+      return fail(ErrorKind::environment,
+                  "an earlier write to the database's log is not known to be on disk");
+    in_doubt_ = false;
+    return {};
+  }
+  const Status synced = database_.sync_log();
+  in_doubt_ = !synced;
+  return synced;
 }
 
 void CommitSync::tell(std::uint64_t commits, const Status& synced) {

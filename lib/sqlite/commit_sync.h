@@ -1,10 +1,12 @@
 // CommitSync: brings to disk, on a thread of its own, what connections to one database commit, so that an
-// event loop never waits for the disk.
+// event loop does not wait for the disk.
 //
 // What a connection commits after Database::leave_syncs_to is seen by everybody at once and outlives every
-// process; a power cut spares it once when_durable says so. One sync serves all that was committed before it
-// began: group commit (DeWitt et al., Implementation Techniques for Main Memory Database Systems, SIGMOD
-// 1984). Checkpoints, which sync as well, are made here, too.
+// process; a power cut spares it once when_durable says so, or a moment later by itself. One sync serves all
+// that was committed before it began: group commit (DeWitt et al., Implementation Techniques for Main Memory
+// Database Systems, SIGMOD 1984). Checkpoints, which sync as well, are made here, too. What is left to the
+// loop is SQLite's sync of the log's header when it begins the log anew: once in about a thousand pages,
+// right after a checkpoint, so that the disk has just answered.
 #pragma once
 
 #include <condition_variable>
@@ -14,7 +16,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -31,19 +32,17 @@ class CommitSync {
 
   // Outlives all connections that leave their syncs to it; they are used on the loop.
   [[nodiscard]] static Result<std::unique_ptr<CommitSync>> open(const std::filesystem::path& path, Post post);
-  ~CommitSync();  // syncs what is left, and drops who waits for it
+  ~CommitSync();  // waits for the disk unless idle(), and drops who waits for it
   CommitSync(const CommitSync&) = delete;
   CommitSync& operator=(const CommitSync&) = delete;
 
   // -- on the loop
-  // How many there were: who finds the same number later knows that nothing was committed in between.
-  [[nodiscard]] std::uint64_t commits() const { return commits_; }
-  // When all that was committed by now is on disk: at once if it is, else from the loop, in the order of the
-  // calls. After an error it is in effect, and a power cut may take it.
+  // When all that was committed by now is on disk, by whomever: at once if it is, else from the loop, in the
+  // order of the calls. After an error it is in effect, and a power cut may take it.
   void when_durable(Durable durable);
-  // Done on the thread, before anything that is committed from now on goes to disk.
-  void sync_first(std::function<Status()> other);
-  [[nodiscard]] bool idle() const { return synced_ == commits_ && waiting_.empty(); }
+  // Done on the thread, and before anybody hears of when_durable who asks from now on.
+  void also(std::function<Status()> other);
+  [[nodiscard]] bool idle() const;  // and no checkpoint is being made
 
  private:
   friend class Database;
@@ -61,20 +60,25 @@ class CommitSync {
   void committed(int pages);
   void ask(bool checkpoint);
   void work(const std::stop_token& stop, const std::weak_ptr<int>& alive);
-  Status sync(const Round& round);
+  [[nodiscard]] Status sync(const Round& round);
+  [[nodiscard]] Status sync_log();
   void tell(std::uint64_t commits, const Status& synced);
 
-  Database database_;  // the thread's, once it runs
-  Post post_;
+  // -- of the thread, once it runs
+  Database database_;
+  bool in_doubt_ = false;  // a sync failed: the next one would say nothing of what it was about
   // -- of the loop
+  Post post_;
   std::uint64_t commits_ = 0;
   std::uint64_t synced_ = 0;
+  int next_checkpoint_ = kCheckpointPages;
   std::deque<Waiting> waiting_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   // -- of both
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   Round next_;
+  bool working_ = false;
   std::jthread thread_;
 };
 

@@ -42,9 +42,15 @@ int sync_log_of(sqlite3* connection) {
   return log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 }
 
-int checkpoint_of(sqlite3* connection) {
-  const int code = sqlite3_wal_checkpoint_v2(connection, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  return code == SQLITE_BUSY ? SQLITE_OK : code;  // somebody else is at it
+Result<bool> checkpoint_of(sqlite3* connection) {
+  int in_log = 0;
+  int in_file = 0;
+  const int code =
+      sqlite3_wal_checkpoint_v2(connection, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &in_file);
+  if (code == SQLITE_BUSY) return false;
+  if (code != SQLITE_OK)
+    return fail(sqlite_error(connection, code, "cannot bring the log into the database"));
+  return in_log == in_file;
 }
 
 // After a commit, without its lock (sqlite3_wal_hook).
@@ -147,16 +153,12 @@ void Database::keep_log() {
   (void)sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
-Status Database::leave_syncs_to(CommitSync& sync) {
-  // Nor at a checkpoint, which is why it must not make any.
-  SB_CHECK(execute("PRAGMA synchronous=OFF"));
-  keep_log();
+void Database::leave_syncs_to(CommitSync& sync) {
   const auto count = [](void* it, sqlite3*, const char*, int pages) {
     static_cast<CommitSync*>(it)->committed(pages);
     return SQLITE_OK;
   };
   sqlite3_wal_hook(connection_.get(), count, &sync);
-  return {};
 }
 
 Status Database::sync_log() {
@@ -165,11 +167,8 @@ Status Database::sync_log() {
   return {};
 }
 
-Status Database::checkpoint() {
-  const int code = checkpoint_of(connection_.get());
-  if (code != SQLITE_OK)
-    return fail(sqlite_error(connection_.get(), code, "cannot bring the log into the database"));
-  return {};
+Result<bool> Database::checkpoint() {
+  return checkpoint_of(connection_.get());
 }
 
 Status Database::migrate(std::string_view component, std::span<const Migration> migrations) {

@@ -1,7 +1,8 @@
 // Database and Statement: SQLite 3 with RAII, Result and visible error codes. WAL, foreign keys on. An
 // acknowledged commit survives a power cut: the log is synced after each one, when the write lock is free
-// again, so that a slow disk holds up nobody else. A lock that another connection holds is waited for, up to
-// 5 s. One Database belongs to one thread at a time; several processes may have the same file open.
+// again, so that a slow disk hardly holds up anybody else (see commit_sync.h). When that sync fails, so does
+// the call, and what it committed is there all the same. A lock that another connection holds is waited for,
+// up to 5 s. One Database belongs to one thread at a time; several processes may have the same file open.
 #pragma once
 
 #include <atomic>
@@ -100,11 +101,12 @@ class Database {
   void keep_log();
 
   // Commits do not wait for the disk from now on; see sqlite/commit_sync.h.
-  [[nodiscard]] Status leave_syncs_to(CommitSync& sync);
+  void leave_syncs_to(CommitSync& sync);
   // Until what anybody has committed is on disk.
   [[nodiscard]] Status sync_log();
-  // Brings the log into the file, as far as nobody still reads what was there before.
-  [[nodiscard]] Status checkpoint();
+  // Brings the log into the file, and that to disk; false when not all of it, since somebody still reads what
+  // was there before, or is at it himself.
+  [[nodiscard]] Result<bool> checkpoint();
 
  private:
   struct Close {

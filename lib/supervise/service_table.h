@@ -74,7 +74,7 @@ struct ParkedRow {
 class ServiceTable {
  public:
   [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& path);
-  [[nodiscard]] Status leave_syncs_to(sqlite::CommitSync& sync) { return database_.leave_syncs_to(sync); }
+  void leave_syncs_to(sqlite::CommitSync& sync) { database_.leave_syncs_to(sync); }
 
   [[nodiscard]] Status put_service(const ServiceRow& row);
   [[nodiscard]] Status erase_service(const std::string& name);  // with all that belongs to it

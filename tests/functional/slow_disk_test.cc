@@ -48,5 +48,21 @@ TEST_F(SlowDisk, keeps_nobody_from_being_served_and_healed) {
   EXPECT_EQ(report.refused, 0U) << to_json(report).dump(2);
 }
 
+TEST_F(SlowDisk, keeps_nobody_from_going_back) {
+  host_.edit("version.h", "\"v1\"", "\"v2\"");
+  host_.commit("Another version");
+  const Finished update = host_.selfbuild({"update"});
+  ASSERT_EQ(update.code, 0) << update.all();
+  const auto client = load();
+  std::optional<HeldSyncs> held(held_file());
+  tests::Background rollback = host_.selfbuild_in_background({"rollback"});
+  tests::wait_until([this] { return service()["version"] == 1 && host_.live("http-service") == "v1"; });
+  EXPECT_TRUE(rollback.running());
+  held.reset();
+  const Finished back = rollback.wait();
+  EXPECT_EQ(back.code, 0) << back.all();
+  expect_no_failure(client->stop());
+}
+
 }  // namespace
 }  // namespace sb

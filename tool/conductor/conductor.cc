@@ -104,12 +104,12 @@ Status Conductor::open() {
   SB_TRY(sync_, sqlite::CommitSync::open(home_.database(), [this](std::function<void()> callback) {
            loop_->post(std::move(callback));
          }));
-  SB_CHECK(history_->database().leave_syncs_to(*sync_));
+  history_->database().leave_syncs_to(*sync_);
   files_.emplace(*sync_);
   SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
   leases_.emplace(*tasks_, *loop_, log);
   SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
-  SB_CHECK(table_->leave_syncs_to(*sync_));
+  table_->leave_syncs_to(*sync_);
   vault_.emplace(keeper_, log);
   if (mended_) SB_CHECK(find_lost_services(home_, *table_, *vault_, log));
   SB_CHECK(open_records());
@@ -196,13 +196,7 @@ Status Conductor::listen() {
   server_->set_witness([this](const std::string& method, const rpc::Request& request) {
     return audit_trail_->witness(method, request);
   });
-  // Whoever is answered finds what it did after a power cut.
-  server_->set_gate([this]() -> rpc::Hold {
-    return [this, before = sync_->commits()](const rpc::Sending& send) {
-      if (sync_->commits() == before) return send({});
-      sync_->when_durable(send);
-    };
-  });
+  server_->set_gate([this](const std::string& method) { return answer_of(method); });
   cap_logs();
   // A start mends it; whoever has no keeper goes on as well as it can.
   backup_.emplace(*loop_, home_, log, [this] {
@@ -225,12 +219,23 @@ int Conductor::run() {
   return exit_code_;
 }
 
+// Whoever is answered finds what he was told after a power cut; who only looks does not wait for that.
+rpc::Hold Conductor::answer_of(const std::string& method) {
+  if (method == "conductor.status" || method == "task.list") return nullptr;
+  return [this](const rpc::Sending& send) {
+    sync_->when_durable([send](const Status& durable) {
+      if (durable) return send({});
+      send(
+          fail(make_error(ErrorKind::environment, "it is done, but the disk did not take the record of it: " +
+                                                      one_line(durable.error()))));
+    });
+  };
+}
+
 void Conductor::stop(bool services, std::function<void()> stopping) {
   const auto end = [this, stopping = std::move(stopping)] {
-    sync_->when_durable([this, stopping](const Status&) {
-      stopping();
-      loop_->stop();
-    });
+    stopping();
+    stop_when_all_is_said();
   };
   if (services) return supervisor_->stop_all(end);
   end();
@@ -238,7 +243,13 @@ void Conductor::stop(bool services, std::function<void()> stopping) {
 
 void Conductor::hand_over() {
   exit_code_ = keeper::kHandOver;
-  loop_->stop();
+  stop_when_all_is_said();
+}
+
+// After the answers that wait for the disk, unless it takes too long.
+void Conductor::stop_when_all_is_said() {
+  sync_->when_durable([this](const Status&) { loop_->stop(); });
+  last_words_ = loop_->after(kLastWords, [this] { loop_->stop(); });
 }
 
 void Conductor::give_up(const Error& error) {

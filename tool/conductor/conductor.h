@@ -49,7 +49,7 @@ class Conductor {
   }
   // Services run on, or are drained first.
   void stop(bool services, std::function<void()> stopping);
-  // Ends at once, as if killed: the keeper starts the current program, which adopts what runs.
+  // Ends as if killed: the keeper starts the current program, which adopts what runs.
   void hand_over();
   // Ends, and says why: the host lacks something that no conductor can work without. From any thread.
   void give_up(const Error& error);
@@ -77,6 +77,8 @@ class Conductor {
   void say(const std::string& text);  // log(), and an event
   Status take_up();
   void restart_readers_of_the_damaged_database();
+  [[nodiscard]] rpc::Hold answer_of(const std::string& method);
+  void stop_when_all_is_said();
   Status listen();
   void cap_logs();
   [[nodiscard]] std::vector<supervise::KnownVersion> versions_of(const std::string& project);
@@ -114,6 +116,7 @@ class Conductor {
   os::Watch terminate_;
   os::Watch interrupt_;
   os::Watch log_timer_;
+  os::Watch last_words_;
 };
 
 }  // namespace sb::tool

@@ -1,5 +1,6 @@
 // SwapFiles: how swaps move a pointer. It is moved at once, and on disk before any answer about it leaves the
-// conductor (sqlite::CommitSync); the event loop does not wait for that.
+// conductor (sqlite::CommitSync); the event loop does not wait for that. A power cut right after it may find
+// the journal ahead of the pointer; the next conductor goes back then, to a version that was good.
 #pragma once
 
 #include <system_error>
@@ -15,7 +16,7 @@ class SwapFiles final : public os::RealFileSystem {
 
  protected:
   [[nodiscard]] Status sync_names_in(const os::fs::path& folder) override {
-    sync_.sync_first([folder]() -> Status {
+    sync_.also([folder]() -> Status {
       std::error_code code;
       const bool gone = !os::fs::exists(folder, code) && !code;
       return gone ? Status{} : os::sync_folder(folder);
