@@ -58,6 +58,10 @@ std::string Report::to_string() const {
                        value.empty() ? "" : " of ", value);
   }
   if (stopped) return "stopped";
+  return ending();
+}
+
+std::string Report::ending() const {
   if (signal != 0) return "killed by " + os::signal_name(signal);
   return fmt::format("exit code {}", exit_code);
 }
@@ -216,10 +220,14 @@ std::optional<Report> Running::wait_for(std::chrono::milliseconds timeout, const
   return state_->report;
 }
 
+void Running::terminate() {
+  if (state_->report || std::exchange(state_->stopped, true)) return;
+  state_->order(Order::terminate);
+}
+
 Report Running::stop(std::chrono::milliseconds grace, const OutputSink& sink) {
   if (state_->report) return *state_->report;
-  state_->stopped = true;
-  state_->order(Order::terminate);
+  terminate();
   state_->pump(Clock::now() + grace, false, sink);
   if (!state_->report) {
     state_->order(Order::kill_all);

@@ -44,6 +44,7 @@ struct Report {
   }
   [[nodiscard]] std::string to_string()
       const;  // "exit code 1", "killed by SIGSEGV", "over its wall time of 10 s", …
+  [[nodiscard]] std::string ending() const;  // only how the command itself ended: one of the first two
 };
 
 // What this host can enforce for an envelope: computed by trying, printed by `selfbuild doctor`.
@@ -59,7 +60,10 @@ class Running {
   [[nodiscard]] const Grant& grant() const;
   // Pumps output until the command ends or the deadline passes; nothing when it still runs.
   [[nodiscard]] std::optional<Report> wait_for(std::chrono::milliseconds timeout, const OutputSink& sink);
-  // SIGTERM to the group, then SIGKILL to every descendant after grace. Returns the report.
+  // SIGTERM to the group, and nothing else; once.
+  void terminate();
+  // The same, unless it was terminated already, then SIGKILL to every descendant after grace. Returns the
+  // report.
   [[nodiscard]] Report stop(std::chrono::milliseconds grace, const OutputSink& sink);
 
  private:

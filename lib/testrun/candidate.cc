@@ -13,6 +13,7 @@
 #include "supervise/address.h"
 #include "supervise/probe.h"
 #include "testrun/examiner.h"
+#include "testrun/half_request.h"
 #include "testrun/transcript.h"
 
 namespace sb::testrun {
@@ -88,6 +89,8 @@ class CandidateRun {
   [[nodiscard]] Status ask_command(const ProbeSpec& probe) const;
   void hear_notifications();
   [[nodiscard]] bool late() const { return Clock::now() >= deadline_; }
+  [[nodiscard]] std::optional<HalfRequest> half_request() const;
+  [[nodiscard]] Cooperation end();
   [[nodiscard]] Verdict verdict(const std::string& reason, const sandbox::Grant& grant) const;
 
   const ProbeRequest& request_;
@@ -104,6 +107,7 @@ class CandidateRun {
   std::optional<sandbox::Running> running_;
   Clock::time_point started_ = Clock::now();
   Clock::time_point deadline_;
+  milliseconds boot_{0};
   supervise::Notification heard_;
 };
 
@@ -263,7 +267,42 @@ std::string CandidateRun::until_healthy() {
 
 std::string CandidateRun::watch() {
   if (std::string reason = until_ready(); !reason.empty()) return reason;
+  boot_ = std::chrono::ceil<milliseconds>(Clock::now() - started_);
   return until_healthy();
+}
+
+std::optional<HalfRequest> CandidateRun::half_request() const {
+  for (const ProbeSpec* probe : {&health_probe_, &ready_probe_, &start_probe_}) {
+    if (auto request = HalfRequest::begin(*probe, sockets_)) return request;
+  }
+  return std::nullopt;
+}
+
+// Tells it to end, as a swap would, with a request on its way.
+Cooperation CandidateRun::end() {
+  const auto sink = [this](std::string_view piece) { transcript_.take(piece); };
+  std::optional<HalfRequest> request = half_request();
+  if (request) (void)running_->wait_for(kTick, sink);
+  // One that answers to half a question says nothing by that.
+  if (request && request->answered()) request.reset();
+  const Clock::time_point told = Clock::now();
+  running_->terminate();
+  std::optional<sandbox::Report> report = running_->wait_for(kTick, sink);
+  if (request) request->finish();
+  if (!report) report = running_->wait_for(service_.drain_timeout, sink);
+  Cooperation cooperation{.service = service_.name};
+  cooperation.boot = boot_;
+  cooperation.drain = std::chrono::ceil<milliseconds>(Clock::now() - told);
+  SeenEnd seen;
+  seen.in_time = report.has_value();
+  if (report) {
+    seen.signal = report->signal;
+    cooperation.end = report->ending();
+  }
+  if (request) seen.answered = request->answered().value_or(false);
+  cooperation.answered = seen.answered;
+  cooperation.level = level_of(service_, seen);
+  return cooperation;
 }
 
 Verdict CandidateRun::verdict(const std::string& reason, const sandbox::Grant& grant) const {
@@ -300,12 +339,17 @@ Result<Verdict> CandidateRun::examine() {
   running_ = std::move(*started);
 
   std::string reason = watch();
+  std::optional<Cooperation> cooperation;
+  if (reason.empty()) cooperation = end();
+  const auto grace = cooperation ? milliseconds(0) : service_.drain_timeout;
   const sandbox::Report report =
-      running_->stop(service_.drain_timeout, [this](std::string_view piece) { transcript_.take(piece); });
+      running_->stop(grace, [this](std::string_view piece) { transcript_.take(piece); });
   transcript_.end();
   if (stop_.stop_requested()) return fail(ErrorKind::interrupted, "the candidate run was stopped");
   if (reason.empty() && report.limit != sandbox::LimitHit::none) reason = report.to_string();
-  return verdict(reason, report.grant);
+  Verdict all = verdict(reason, report.grant);
+  if (all.passed) all.cooperation = std::move(cooperation);
+  return all;
 }
 
 }  // namespace

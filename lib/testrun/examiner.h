@@ -15,6 +15,7 @@
 #include "sandbox/envelope.h"
 #include "sandbox/view.h"
 #include "supervise/service_spec.h"
+#include "testrun/cooperation.h"
 
 namespace sb::testrun {
 
@@ -43,6 +44,7 @@ struct Verdict {
       reason;  // one line when not passed: "2 of 412 tests failed: A.b, C.d", "over its wall time of 10 min"
   std::chrono::milliseconds took{0};
   sandbox::Grant grant;
+  std::optional<Cooperation> cooperation{};   // of a candidate that passed
   [[nodiscard]] std::string summary() const;  // "412 passed in 3.1 s", "2 of 412 failed"
 };
 
@@ -63,7 +65,7 @@ struct ProbeRequest {
 // The candidate run: starts the service's command in isolation (SELFBUILD_CANDIDATE=1; every socket replaced
 // by a fresh one on 127.0.0.1:0 or in a temporary folder; SELFBUILD_HOME, HOME and TMPDIR throw-away folders;
 // an own NOTIFY_SOCKET), waits until it is ready and healthy within start_timeout, asks its health once more,
-// and stops it.
+// and ends it with SIGTERM; what it does then with a request that it has begun is its cooperation.
 [[nodiscard]] Result<Verdict> probe_candidate(const ProbeRequest& request, const LineSink& lines,
                                               const std::stop_token& stop = {});
 

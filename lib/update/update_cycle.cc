@@ -337,10 +337,12 @@ Status UpdateCycle::keep(const Plan& plan, const staging::Stage& stage, history:
 Status UpdateCycle::probe(const Plan& plan, const history::Version& version, const std::stop_token& stop) {
   const Stopwatch watch(clock_);
   Json limits = Json::array();
+  Json cooperation = Json::array();
   for (const supervise::ServiceSpec& service : plan.project.services) {
     if (service.may_bind()) {
       log_.heading("no candidate run of " + service.name +
                    ": it may bind by itself, and answers on its real port first, before users reach it");
+      cooperation.push_back(testrun::to_json(testrun::Cooperation{.service = service.name}));
       continue;
     }
     log_.heading("candidate run of " + service.name);
@@ -355,8 +357,14 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
                                           verdict.reason));
       return fail(verdict_error(ErrorKind::unhealthy, verdict));
     }
+    if (verdict.cooperation) {
+      cooperation.push_back(testrun::to_json(*verdict.cooperation));
+      log_.heading("a swap: it " + testrun::behaviour(*verdict.cooperation));
+    }
   }
-  return record(Step::probed, {{"services", limits.size()}, {"ms", watch.ms()}, {"limits", limits}});
+  return record(
+      Step::probed,
+      {{"services", limits.size()}, {"ms", watch.ms()}, {"limits", limits}, {"cooperation", cooperation}});
 }
 
 Status UpdateCycle::close_rejected(const Error& error) {

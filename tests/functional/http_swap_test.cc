@@ -37,6 +37,20 @@ TEST_F(HttpSwap, loses_no_request_and_answers_with_both_versions) {
   EXPECT_EQ(report.versions.size(), 2U) << to_json(report).dump(2);
 }
 
+TEST_F(HttpSwap, costs_what_status_and_doctor_say_beforehand) {
+  const Json status = parse_json(host_.selfbuild({"status", "--json"}).out).value_or(Json::object());
+  EXPECT_EQ(status.at("services").at(0).at("level"), "drains");
+  EXPECT_THAT(host_.selfbuild({"status"}).out, HasSubstr("(steered, drains)"));
+  const int pid = service().at("pid").get<int>();
+  const Finished doctor = host_.selfbuild({"doctor", "http-service"});
+  EXPECT_EQ(doctor.code, 0) << doctor.all();
+  EXPECT_THAT(doctor.out, HasSubstr("a swap   costs its users nothing"));
+  EXPECT_EQ(service().at("pid"), pid) << "it was run aside";
+  const Finished unknown = host_.selfbuild({"doctor", "http-servise"});
+  EXPECT_EQ(unknown.code, 1) << unknown.all();
+  EXPECT_THAT(unknown.err, HasSubstr("did you mean \"http-service\"?"));
+}
+
 TEST_F(HttpSwap, rolls_back_an_unhealthy_version_without_losing_a_request) {
   const auto client = load();
   const auto patch = host_.patch("version.h", "OPTIONS \"\"", "OPTIONS \"--unhealthy-after 300\"");

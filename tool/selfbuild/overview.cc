@@ -9,6 +9,7 @@
 #include "tool/selfbuild/records.h"
 #include "tool/selfbuild/screen.h"
 #include "tool/selfbuild/table.h"
+#include "update/candidate_record.h"
 #include "update/conductor_link.h"
 #include "update/live.h"
 
@@ -57,15 +58,36 @@ std::string project_line(const Overview::Project& project, const Console& consol
   return line + '\n';
 }
 
-std::string joined_sockets(const Json& service) {
+// Of the versions that run, as their candidate runs showed it; a version of an older selfbuild has nothing to
+// say.
+std::map<std::string, std::string> levels_of(history::History& past, const Json& services) {
+  std::map<std::string, std::string> levels;
+  for (const Json& service : services) {
+    const auto version =
+        past.version(member(service, "project"), static_cast<int>(number(service, "version")));
+    if (!version) continue;
+    const auto cooperation = update::cooperation_of(past, *version);
+    if (!cooperation) continue;
+    for (const testrun::Cooperation& one : *cooperation) {
+      if (one.service == member(service, "name")) levels[one.service] = testrun::to_string(one.level);
+    }
+  }
+  return levels;
+}
+
+std::string joined_sockets(const Json& service, const std::map<std::string, std::string>& levels) {
   std::vector<std::string> sockets;
   if (const auto found = service.find("sockets"); found != service.end() && found->is_array()) {
     for (const Json& socket : *found) {
       if (socket.is_string()) sockets.push_back(socket.get<std::string>());
     }
   }
-  const std::string steering = member(service, "steering");
-  return join(sockets, " ") + (steering.empty() || sockets.empty() ? "" : fmt::format(" ({})", steering));
+  std::vector<std::string> notes{member(service, "steering")};
+  if (const auto level = levels.find(member(service, "name")); level != levels.end())
+    notes.push_back(level->second);
+  std::erase(notes, "");
+  return join(sockets, " ") +
+         (notes.empty() || sockets.empty() ? "" : fmt::format(" ({})", join(notes, ", ")));
 }
 
 // A service that is well needs no words; what it said last explains one that is not. And what no swap may
@@ -88,7 +110,8 @@ std::string note_of(const Json& service, bool well) {
   return join(notes, "; ");
 }
 
-std::string service_table(const Json& services, const Console& console, std::int64_t now) {
+std::string service_table(const Json& services, const std::map<std::string, std::string>& levels,
+                          const Console& console, std::int64_t now) {
   Table table({{"SERVICE"},
                {"VERSION"},
                {"STATE"},
@@ -109,7 +132,7 @@ std::string service_table(const Json& services, const Console& console, std::int
                                            : Style::red,
                               state),
                since > 0 ? age(now - since) : "-", pid > 0 ? fmt::to_string(pid) : "-",
-               fmt::to_string(number(service, "restarts")), joined_sockets(service)},
+               fmt::to_string(number(service, "restarts")), joined_sockets(service, levels)},
               note_of(service, well));
   }
   return table.render(console.columns);
@@ -185,6 +208,7 @@ Result<Overview> look(Program& program) {
   Result<Json> status = link.call_once("conductor.status", Json::object());
   if (status) {
     overview.conductor = std::make_shared<const Json>(std::move(*status));
+    overview.levels = levels_of(*past, list_of(overview.conductor, "services"));
   } else {
     overview.conductor_problem = status.error().what;
   }
@@ -214,12 +238,14 @@ Json overview_json(const Overview& overview) {
                  {"home", member(*overview.conductor, "home")}};
     activation = overview.conductor->value("activation", Json(nullptr));
   }
-  return {{"projects", std::move(projects)},
-          {"conductor", std::move(conductor)},
-          {"services", list_of(overview.conductor, "services")},
-          {"activation", std::move(activation)},
-          {"running", std::move(running)},
-          {"waiting", std::move(waiting)}};
+  Json services = list_of(overview.conductor, "services");
+  for (Json& service : services) {
+    const auto level = overview.levels.find(member(service, "name"));
+    service["level"] = level == overview.levels.end() ? "" : level->second;
+  }
+  return {{"projects", std::move(projects)}, {"conductor", std::move(conductor)},
+          {"services", std::move(services)}, {"activation", std::move(activation)},
+          {"running", std::move(running)},   {"waiting", std::move(waiting)}};
 }
 
 std::string overview_screen(const Overview& overview, const Console& console, std::int64_t now_ms) {
@@ -240,7 +266,7 @@ std::string overview_screen(const Overview& overview, const Console& console, st
   } else {
     text += console.styled(Style::red, overview.conductor_problem) + '\n';
   }
-  if (!services.empty()) text += service_table(services, console, now_ms);
+  if (!services.empty()) text += service_table(services, overview.levels, console, now_ms);
   text += pause_line(overview, console);
   const std::string cycles = cycle_lines(overview, console, now_ms);
   return cycles.empty() ? text : text + '\n' + cycles;

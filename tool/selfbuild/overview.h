@@ -1,6 +1,7 @@
 // What `selfbuild status` knows at one moment: of the conductor, when it answers, and of history in any case.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,9 @@ struct Overview {
   std::vector<Open> open;                 // oldest first
   std::shared_ptr<const Json> conductor;  // conductor.status; null when it does not answer
   std::string conductor_problem;          // one line, then
+  // How the services that run take being replaced, by name; see testrun/cooperation.h. Only those of whom it
+  // is known.
+  std::map<std::string, std::string> levels;
 };
 
 [[nodiscard]] Result<Overview> look(Program& program);

@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "os/file_system.h"
 #include "supervise/probe.h"
@@ -58,6 +59,47 @@ TEST_F(Candidate, that_answers_on_its_own_socket_passes) {
   EXPECT_EQ(verdict.tests, 1);
   EXPECT_FALSE(verdict.grant.empty());
   EXPECT_NE(log().find("candidate=1 fds=1 names=http\n"), std::string::npos) << log();
+}
+
+TEST_F(Candidate, shows_how_it_takes_being_replaced) {
+  using Level = Cooperation::Level;
+  struct Case {
+    const char* mode;
+    Level level;
+    std::optional<bool> answered;
+    const char* end;
+  };
+  // `serve` answers before it was asked all; of `deaf` nobody asks anything.
+  for (const Case& one :
+       {Case{"drain", Level::drains, true, "exit code 0"}, Case{"cut", Level::ends, false, "exit code 0"},
+        Case{"serve", Level::dies, std::nullopt, "killed by SIGTERM"},
+        Case{"deaf", Level::stays, std::nullopt, ""}}) {
+    SCOPED_TRACE(one.mode);
+    mode(one.mode);
+    socket("127.0.0.1:1");
+    const bool asks = one.level != Level::stays;
+    request_.service.ready = asks ? http("http") : ProbeSpec{};
+    request_.service.drain_timeout = milliseconds(asks ? 30'000 : 100);
+    ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
+    ASSERT_TRUE(verdict.passed) << verdict.reason;
+    ASSERT_TRUE(verdict.cooperation);
+    EXPECT_EQ(verdict.cooperation->level, one.level) << to_string(verdict.cooperation->level);
+    EXPECT_EQ(verdict.cooperation->answered, one.answered);
+    EXPECT_EQ(verdict.cooperation->end, one.end);
+    ASSERT_OK(const Cooperation read, cooperation_from_json(to_json(*verdict.cooperation)));
+    EXPECT_EQ(to_json(read), to_json(*verdict.cooperation));
+  }
+}
+
+TEST_F(Candidate, that_cannot_run_twice_is_exclusive_however_it_ends) {
+  mode("drain");
+  socket("127.0.0.1:1");
+  request_.service.ready = http("http");
+  request_.service.swap = supervise::SwapMode::drain_first;
+  ASSERT_OK(const Verdict verdict, probe_candidate(request_, {}));
+  ASSERT_TRUE(verdict.cooperation);
+  EXPECT_EQ(verdict.cooperation->level, Cooperation::Level::exclusive);
+  EXPECT_NE(cost(*verdict.cooperation, request_.service, true).find("is answered"), std::string::npos);
 }
 
 TEST_F(Candidate, gets_fresh_unix_sockets) {

@@ -1,4 +1,5 @@
 // A service for candidate runs. Says first what it was given, then behaves as its argument says.
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -42,6 +43,32 @@ void notify(const std::string& text) {
   }
 }
 
+// Answers one request, whenever the rest of it comes, and ends once it was told to; or ends at once.
+int serve_until_told(bool drains) {
+  static volatile std::sig_atomic_t told = 0;
+  struct sigaction action{};
+  action.sa_handler = [](int) { told = 1; };
+  ::sigaction(SIGTERM, &action, nullptr);
+  while (told == 0) {
+    const int client = ::accept(3, nullptr, nullptr);
+    if (client < 0) {
+      ::usleep(1000);
+      continue;
+    }
+    std::string request;
+    char byte = 0;
+    while (request.find("\r\n\r\n") == std::string::npos && (drains || told == 0)) {
+      const ssize_t got = ::read(client, &byte, 1);
+      if (got == 0) break;
+      if (got > 0) request += byte;
+    }
+    const char* answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    if (request.ends_with("\r\n\r\n")) (void)!::write(client, answer, std::strlen(answer));
+    ::close(client);
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,6 +82,8 @@ int main(int argc, char** argv) {
   if (mode == "busy") notify("STATUS=still reading the index");
   if (mode == "watchdog") notify("WATCHDOG=1");
   if (mode == "deaf") std::cout << "deaf to SIGTERM" << std::endl;
+  if (mode == "drain") return serve_until_told(true);
+  if (mode == "cut") return serve_until_told(false);
   if (mode == "serve") serve(1 << 30);
   if (mode == "serve-once") serve(1);
   if (mode == "sick") serve(0);

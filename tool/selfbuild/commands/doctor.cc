@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "tool/selfbuild/command.h"
 #include "tool/selfbuild/host_checks.h"
+#include "tool/selfbuild/service_checkup.h"
 #include "tool/selfbuild/table.h"
 
 namespace sb::tool {
@@ -13,12 +14,12 @@ namespace {
 using Level = Check::Level;
 
 // The limits that tests get: of the project around here, else those that a project gets by saying nothing.
-sandbox::Envelope test_envelope(Program& program) {
-  if (const auto here = program.project()) return here->file.test.envelope;
+project::ProjectFile limits_of(Program& program) {
+  if (const auto here = program.project()) return here->file;
   const auto plain = project::parse_project_file(
       "apiVersion: selfbuild/v1\nkind: Project\nmetadata: {name: any}\nspec: {build: {outputs: [any]}}\n",
       "");
-  return plain ? plain->test.envelope : sandbox::Envelope{};
+  return plain ? *plain : project::ProjectFile{};
 }
 
 Result<std::vector<Check>> all_checks(Program& program) {
@@ -36,7 +37,7 @@ Result<std::vector<Check>> all_checks(Program& program) {
     checks.push_back(check_conductor(**home));
     add(check_kernel(**home));
   }
-  add(check_limits(test_envelope(program)));
+  add(check_limits(limits_of(program).test.envelope));
   return checks;
 }
 
@@ -80,7 +81,8 @@ Json checks_json(const std::vector<Check>& checks, bool can_run) {
   return {{"can_run_a_cycle", can_run}, {"checks", std::move(list)}};
 }
 
-Result<int> run(Program& program) {
+Result<int> run(Program& program, const std::string& service) {
+  if (!service.empty()) return check_service(program, service, limits_of(program).candidate);
   SB_TRY(const std::vector<Check> checks, all_checks(program));
   const bool can_run =
       std::ranges::none_of(checks, [](const Check& check) { return check.level == Level::missing; });
@@ -96,15 +98,21 @@ Result<int> run(Program& program) {
 }  // namespace
 
 void add_doctor(Program& program) {
-  CLI::App& command =
-      program.add("doctor", "Keep",
-                  {.sentence = "Say what this host can and cannot do, and what mends it.",
-                   .examples = {{"selfbuild doctor",
-                                 "ok, weak or missing: a line for each; exit code 4 when no cycle can run"},
-                                {"selfbuild doctor --json", "for a script: .checks[].level"}},
-                   .changes = "nothing; it writes and removes a small file and a socket in the state folder",
-                   .exits = {kDone, kUsage, kUnavailable}},
-                  [&program] { return run(program); });
+  const auto service = std::make_shared<std::string>();
+  CLI::App& command = program.add(
+      "doctor", "Keep",
+      {.sentence = "Say what this host can and cannot do, and what mends it; or what a swap costs the "
+                   "users of one service.",
+       .examples = {{"selfbuild doctor",
+                     "ok, weak or missing: a line for each; exit code 4 when no cycle can run"},
+                    {"selfbuild doctor hello",
+                     "runs the live version of service hello aside, as its candidate run did, and tells it "
+                     "to end: how long it boots and drains, and whether it answers what it has begun"},
+                    {"selfbuild doctor --json", "for a script: .checks[].level"}},
+       .changes = "nothing; it writes and removes a small file and a socket in the state folder",
+       .exits = {kDone, kRefused, kUsage, kUnavailable}},
+      [&program, service] { return run(program, *service); });
+  command.add_option("SERVICE", *service, "A service that is up")->type_name("");
   program.add_json_option(command);
 }
 
