@@ -132,7 +132,8 @@ struct Watcher {
       const ssize_t size = ::recv(plan.channel, &order, sizeof order, MSG_DONTWAIT);
       if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       if (size <= 0 || order == Order::kill_all) return;
-      ::kill(-command, SIGTERM);  // not reaped yet, so the group is still its own
+      // Not reaped yet, so the group is still its own.
+      ::kill(order == Order::tell_command ? command : -command, SIGTERM);
     }
   }
 

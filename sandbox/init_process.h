@@ -48,8 +48,9 @@ struct StartNote {
   std::int32_t value;  // the pid, or errno
 };
 
-// Orders of the caller. The end of the channel means kill_all, too.
-enum class Order : char { terminate = 't', kill_all = 'k' };
+// Orders of the caller. The end of the channel means kill_all, too. terminate: SIGTERM to the command's
+// group; tell_command: to the command alone.
+enum class Order : char { terminate = 't', tell_command = 'c', kill_all = 'k' };
 
 // Sent once, when no process of the run is left.
 struct Ending {

@@ -222,12 +222,12 @@ std::optional<Report> Running::wait_for(std::chrono::milliseconds timeout, const
 
 void Running::terminate() {
   if (state_->report || std::exchange(state_->stopped, true)) return;
-  state_->order(Order::terminate);
+  state_->order(Order::tell_command);
 }
 
 Report Running::stop(std::chrono::milliseconds grace, const OutputSink& sink) {
   if (state_->report) return *state_->report;
-  terminate();
+  if (!std::exchange(state_->stopped, true)) state_->order(Order::terminate);
   state_->pump(Clock::now() + grace, false, sink);
   if (!state_->report) {
     state_->order(Order::kill_all);

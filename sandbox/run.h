@@ -60,10 +60,9 @@ class Running {
   [[nodiscard]] const Grant& grant() const;
   // Pumps output until the command ends or the deadline passes; nothing when it still runs.
   [[nodiscard]] std::optional<Report> wait_for(std::chrono::milliseconds timeout, const OutputSink& sink);
-  // SIGTERM to the group, and nothing else; once.
+  // SIGTERM to the command alone, as a supervisor does, and nothing else; once.
   void terminate();
-  // The same, unless it was terminated already, then SIGKILL to every descendant after grace. Returns the
-  // report.
+  // SIGTERM to the group, unless it was terminated already, then SIGKILL to every descendant after grace.
   [[nodiscard]] Report stop(std::chrono::milliseconds grace, const OutputSink& sink);
 
  private:

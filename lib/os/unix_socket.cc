@@ -82,8 +82,8 @@ Result<UniqueFd> bind_unix_datagram(const fs::path& path) {
   return fd;
 }
 
-Result<UniqueFd> connect_unix(const fs::path& path) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Result<UniqueFd> connect_unix(const fs::path& path, int flags) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
   if (!fd) return fail(errno_error("cannot create a Unix socket"));
   const int connected =
       with_address(path, [&](const sockaddr* a, socklen_t size) { return ::connect(fd.get(), a, size); });

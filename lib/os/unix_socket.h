@@ -17,8 +17,9 @@ namespace sb::os {
 // non-blocking.
 [[nodiscard]] Result<UniqueFd> listen_unix(const std::filesystem::path& path);
 [[nodiscard]] Result<UniqueFd> bind_unix_datagram(const std::filesystem::path& path);  // with SO_PASSCRED
-// Blocking stream socket. environment error when nobody listens.
-[[nodiscard]] Result<UniqueFd> connect_unix(const std::filesystem::path& path);
+// Stream socket; flags: SOCK_NONBLOCK, or it blocks while the queue is full. environment error when nobody
+// listens.
+[[nodiscard]] Result<UniqueFd> connect_unix(const std::filesystem::path& path, int flags = 0);
 
 struct Peer {
   pid_t pid;

@@ -45,11 +45,8 @@ bool CommitSync::idle() const {
 
 void CommitSync::committed(int pages) {
   ++commits_;
-  // A log that somebody still reads cannot be begun anew, and grows until he has gone.
-  if (pages < next_checkpoint_ - kCheckpointPages) next_checkpoint_ = kCheckpointPages;
-  const bool checkpoint = pages >= next_checkpoint_;
-  if (checkpoint) next_checkpoint_ = pages + kCheckpointPages;
-  ask(checkpoint);
+  // As SQLite does: at each commit from then on, until the log is begun anew. Somebody may still read it.
+  ask(pages >= kCheckpointPages);
 }
 
 void CommitSync::ask(bool checkpoint) {

@@ -71,7 +71,6 @@ class CommitSync {
   Post post_;
   std::uint64_t commits_ = 0;
   std::uint64_t synced_ = 0;
-  int next_checkpoint_ = kCheckpointPages;
   std::deque<Waiting> waiting_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   // -- of both

@@ -36,7 +36,8 @@ class OpenTransaction {
 
 int sync_log_of(sqlite3* connection) {
   sqlite3_file* log = nullptr;
-  const int code = sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  const int code =
+      sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
   if (code != SQLITE_OK) return code;
   if (log == nullptr || log->pMethods == nullptr) return SQLITE_OK;  // nothing was ever written or read
   return log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);

@@ -30,6 +30,8 @@ constexpr milliseconds kTick{20};
 constexpr milliseconds kUnaskedLife{500};
 // However often it asks for more time, it has to be up by then.
 constexpr milliseconds kLongestStart = std::chrono::hours(1);
+// Until a busy service accepts a connection.
+constexpr milliseconds kAcceptPatience{1000};
 constexpr std::uint64_t kProbeOutput = 64 * 1024;
 
 // "127.0.0.1:8080" for whatever reaches it; the text itself when it is no address.
@@ -90,7 +92,7 @@ class CandidateRun {
   void hear_notifications();
   [[nodiscard]] bool late() const { return Clock::now() >= deadline_; }
   [[nodiscard]] std::optional<HalfRequest> half_request() const;
-  [[nodiscard]] Cooperation end();
+  [[nodiscard]] std::optional<Cooperation> end();
   [[nodiscard]] Verdict verdict(const std::string& reason, const sandbox::Grant& grant) const;
 
   const ProbeRequest& request_;
@@ -278,28 +280,39 @@ std::optional<HalfRequest> CandidateRun::half_request() const {
   return std::nullopt;
 }
 
-// Tells it to end, as a swap would, with a request on its way.
-Cooperation CandidateRun::end() {
+// Tells it to end, as a swap would, with a request on its way. Nothing when it ends before it is told to.
+std::optional<Cooperation> CandidateRun::end() {
   const auto sink = [this](std::string_view piece) { transcript_.take(piece); };
   std::optional<HalfRequest> request = half_request();
-  if (request) (void)running_->wait_for(kTick, sink);
-  // One that answers to half a question says nothing by that.
-  if (request && request->answered()) request.reset();
+  if (request) {
+    const Clock::time_point patience = Clock::now() + kAcceptPatience;
+    do {
+      if (running_->wait_for(kTick, sink)) return std::nullopt;
+    } while (!request->accepted() && Clock::now() < patience);
+    // One that it never accepted, or answers before it was asked all, says nothing.
+    if (!request->accepted() || request->answered()) request.reset();
+  }
   const Clock::time_point told = Clock::now();
   running_->terminate();
   std::optional<sandbox::Report> report = running_->wait_for(kTick, sink);
   if (request) request->finish();
-  if (!report) report = running_->wait_for(service_.drain_timeout, sink);
+  SeenEnd seen;
+  while (!report && Clock::now() < told + service_.drain_timeout) {
+    if (request && request->answered()) {
+      seen.answered = request->answered();
+      request.reset();  // it may wait until we close the connection
+    }
+    report = running_->wait_for(kTick, sink);
+  }
+  if (request) seen.answered = request->answered().value_or(false);
+  seen.in_time = report.has_value();
   Cooperation cooperation{.service = service_.name};
   cooperation.boot = boot_;
   cooperation.drain = std::chrono::ceil<milliseconds>(Clock::now() - told);
-  SeenEnd seen;
-  seen.in_time = report.has_value();
   if (report) {
     seen.signal = report->signal;
     cooperation.end = report->ending();
   }
-  if (request) seen.answered = request->answered().value_or(false);
   cooperation.answered = seen.answered;
   cooperation.level = level_of(service_, seen);
   return cooperation;

@@ -17,22 +17,30 @@ using std::chrono::milliseconds;
 using supervise::ProbeSpec;
 using supervise::ServiceSpec;
 
-constexpr std::array kLevels{Level::drains, Level::ends,  Level::dies,
-                             Level::stays,  Level::binds, Level::exclusive};
+constexpr std::array kLevels{Level::drains, Level::unknown, Level::ends,     Level::dies,
+                             Level::stays,  Level::binds,   Level::exclusive};
 
 }  // namespace
 
 Level level_of(const ServiceSpec& service, const SeenEnd& end) {
   if (service.swap == supervise::SwapMode::drain_first) return Level::exclusive;
   if (!end.in_time) return Level::stays;
+  if (end.answered.value_or(false)) return Level::drains;
   if (end.signal == SIGTERM) return Level::dies;
-  return end.answered.value_or(false) ? Level::drains : Level::ends;
+  return end.answered ? Level::ends : Level::unknown;
+}
+
+Cooperation unseen(const ServiceSpec& service) {
+  const bool exclusive = service.swap == supervise::SwapMode::drain_first;
+  return {.service = service.name, .level = exclusive ? Level::exclusive : Level::binds};
 }
 
 std::string_view to_string(Level level) {
   switch (level) {
     case Level::drains:
       return "drains";
+    case Level::unknown:
+      return "unknown";
     case Level::ends:
       return "ends";
     case Level::dies:
@@ -51,11 +59,12 @@ std::string behaviour(const Cooperation& cooperation) {
   switch (cooperation.level) {
     case Level::drains:
       return "takes the conductor's socket, and answers what it has begun before it ends";
+    case Level::unknown:
+      return "takes the conductor's socket, and ends by itself; what it does with what it has begun could "
+             "not be asked "
+             "by HTTP";
     case Level::ends:
-      return cooperation.answered
-                 ? "takes the conductor's socket; SIGTERM ends it, and cuts what it has begun"
-                 : "takes the conductor's socket; SIGTERM ends it, and what becomes of what it has "
-                   "begun could not be asked by HTTP";
+      return "takes the conductor's socket; SIGTERM ends it, and cuts what it has begun";
     case Level::dies:
       return "takes the conductor's socket; does not know SIGTERM, and dies of it";
     case Level::stays:
@@ -74,23 +83,27 @@ std::string cost(const Cooperation& cooperation, const ServiceSpec& service, boo
   switch (cooperation.level) {
     case Level::drains:
       return "nothing";
+    case Level::unknown:
+    case Level::binds:
+      if (!waits) return "what it does not answer before it ends";
+      [[fallthrough]];
     case Level::ends:
     case Level::dies:
-    case Level::binds:
-      if (waits)
-        return "what takes longer than three seconds: it is told to end when nobody waits for an answer of "
-               "it any more, "
-               "after three seconds at the latest; connections that are kept alive are cut";
-      return cooperation.level == Level::binds
-                 ? "what it does not answer before it ends"
-                 : "what it is just answering, and connections that are kept alive";
+      return waits ? "what takes longer than three seconds: it is told to end when nobody waits for an "
+                     "answer of it any "
+                     "more, after three seconds at the latest; connections that are kept alive are cut"
+                   : "what it is just answering, and connections that are kept alive";
     case Level::stays:
       return fmt::format("what is not answered {} after SIGTERM", human_duration(service.drain_timeout));
-    case Level::exclusive:
+    case Level::exclusive: {
+      const auto gap = cooperation.drain + cooperation.boot;
       return fmt::format(
-          "a wait: whoever comes meanwhile is answered after {}, as in this run; what it has begun is {}",
-          human_duration(cooperation.drain + cooperation.boot),
-          cooperation.answered.value_or(false) ? "answered" : "cut");
+          "a wait: whoever comes meanwhile is answered after its end and the next one's start{}{}",
+          gap.count() > 0 ? fmt::format(", {} as in this run", human_duration(gap)) : "",
+          !cooperation.answered   ? ""
+          : *cooperation.answered ? "; what it has begun is answered"
+                                  : "; what it has begun is cut");
+    }
   }
   return "";
 }

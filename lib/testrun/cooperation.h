@@ -18,6 +18,7 @@ struct Cooperation {
   // From what costs nobody anything to what costs a gap.
   enum class Level {
     drains,     // takes our socket; answers what it has begun, and ends
+    unknown,    // takes our socket and ends by itself; what it does with what it has begun could not be asked
     ends,       // takes our socket; SIGTERM ends it, and cuts what it has begun
     dies,       // the same, since it does not know the signal
     stays,      // ignores SIGTERM, and has to be killed
@@ -41,6 +42,8 @@ struct SeenEnd {
   std::optional<bool> answered{};
 };
 [[nodiscard]] Cooperation::Level level_of(const supervise::ServiceSpec& service, const SeenEnd& end);
+// Of a service that has no candidate run.
+[[nodiscard]] Cooperation unseen(const supervise::ServiceSpec& service);
 
 [[nodiscard]] std::string_view to_string(Cooperation::Level level);  // "drains"
 // What it does, and what a swap costs its users. `steered`: new connections can be sent to the new version

@@ -3,26 +3,34 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <utility>
+#include <string_view>
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "os/unix_socket.h"
 #include "supervise/address.h"
+#include "supervise/steering.h"
 
 namespace sb::testrun {
 namespace {
 
-using supervise::Address;
+// "HTTP/1.1 200": more of it says nothing more.
+constexpr std::size_t kStatusEnd = 12;
+constexpr std::size_t kStatus = 9;
 
 Result<UniqueFd> connect_to(const std::string& text) {
-  SB_TRY(const Address address, supervise::parse_address(text));
-  if (address.is_unix()) return os::connect_unix(address.unix_path);
+  SB_TRY(const supervise::Address address, supervise::parse_address(text));
+  if (address.is_unix()) return os::connect_unix(address.unix_path, SOCK_NONBLOCK);
   SB_TRY(const supervise::SocketAddress where, supervise::socket_address(supervise::reachable(address)));
-  UniqueFd fd(::socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::connect(fd.get(), where.get(), where.size) != 0)
-    return fail(errno_error(fmt::format("cannot connect to {}", text)));
+  UniqueFd fd(::socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail(errno_error("cannot create a socket"));
+  // On the loopback this is over at once, unless the queue is full.
+  const int code = ::connect(fd.get(), where.get(), where.size) == 0 ? 0 : errno;
+  pollfd wait{.fd = fd.get(), .events = POLLOUT, .revents = 0};
+  if (code != 0 && (code != EINPROGRESS || ::poll(&wait, 1, 0) != 1))
+    return fail(errno_error(fmt::format("cannot connect to {}", text), code));
   return fd;
 }
 
@@ -40,7 +48,11 @@ std::optional<HalfRequest> HalfRequest::begin(const supervise::ProbeSpec& probe,
   Result<UniqueFd> fd = connect_to(named->address);
   if (!fd) return std::nullopt;
   send_all(*fd, fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", probe.path));
-  return HalfRequest(std::move(*fd));
+  return HalfRequest(std::move(*fd), named->fd.get());
+}
+
+bool HalfRequest::accepted() const {
+  return supervise::connections_waiting(listener_) == 0;
 }
 
 void HalfRequest::finish() {
@@ -48,12 +60,14 @@ void HalfRequest::finish() {
 }
 
 std::optional<bool> HalfRequest::answered() {
-  if (answered_) return answered_;
-  std::array<char, 512> bytes{};
-  const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
-  answered_ = got > 0;
-  return answered_;
+  std::array<char, kStatusEnd> bytes{};
+  while (answer_.size() < kStatusEnd) {
+    const ssize_t got = ::recv(fd_.get(), bytes.data(), kStatusEnd - answer_.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
+    if (got <= 0) return false;
+    answer_.append(bytes.data(), static_cast<std::size_t>(got));
+  }
+  return answer_.starts_with("HTTP/1.") && (answer_[kStatus] == '2' || answer_[kStatus] == '3');
 }
 
 }  // namespace sb::testrun

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -14,18 +15,21 @@ namespace sb::testrun {
 
 class HalfRequest {
  public:
-  // To what this probe asks; nothing when that is no HTTP, or cannot be reached. Does not block for long: the
-  // socket is one of ours, on this host.
+  // To what this probe asks; nothing when that is no HTTP, or does not take the connection at once. The
+  // sockets have to outlive it. Nothing here blocks.
   [[nodiscard]] static std::optional<HalfRequest> begin(const supervise::ProbeSpec& probe,
                                                         const std::vector<supervise::BoundSocket>& sockets);
-  void finish();  // sends the rest
-  // An answer has begun (true), there will be none (false), or it is not known yet.
+  [[nodiscard]] bool accepted() const;  // by the service
+  void finish();                        // sends the rest
+  // It was answered as a healthy service does (true), or otherwise, or will not be (false), or is not known
+  // yet.
   [[nodiscard]] std::optional<bool> answered();
 
  private:
-  explicit HalfRequest(UniqueFd fd) : fd_(std::move(fd)) {}
+  HalfRequest(UniqueFd fd, int listener) : fd_(std::move(fd)), listener_(listener) {}
   UniqueFd fd_;
-  std::optional<bool> answered_;
+  int listener_;
+  std::string answer_;  // its beginning
 };
 
 }  // namespace sb::testrun

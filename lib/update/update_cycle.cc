@@ -342,7 +342,7 @@ Status UpdateCycle::probe(const Plan& plan, const history::Version& version, con
     if (service.may_bind()) {
       log_.heading("no candidate run of " + service.name +
                    ": it may bind by itself, and answers on its real port first, before users reach it");
-      cooperation.push_back(testrun::to_json(testrun::Cooperation{.service = service.name}));
+      cooperation.push_back(testrun::to_json(testrun::unseen(service)));
       continue;
     }
     log_.heading("candidate run of " + service.name);

@@ -44,7 +44,7 @@ TEST_F(HttpSwap, costs_what_status_and_doctor_say_beforehand) {
   const int pid = service().at("pid").get<int>();
   const Finished doctor = host_.selfbuild({"doctor", "http-service"});
   EXPECT_EQ(doctor.code, 0) << doctor.all();
-  EXPECT_THAT(doctor.out, HasSubstr("a swap   costs its users nothing"));
+  EXPECT_THAT(doctor.out, HasSubstr("a swap     costs its users nothing"));
   EXPECT_EQ(service().at("pid"), pid) << "it was run aside";
   const Finished unknown = host_.selfbuild({"doctor", "http-servise"});
   EXPECT_EQ(unknown.code, 1) << unknown.all();

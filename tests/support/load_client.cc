@@ -398,7 +398,11 @@ bool LoadClient::wait_until(const std::function<bool(const LoadReport&)>& condit
 LoadReport LoadClient::lap() {
   const std::scoped_lock lock(state_->mutex);
   LoadReport lap = state_->summary();
+  // What is on its way is answered in the next one.
+  const std::uint64_t on_their_way = lap.sent - lap.ok - lap.failed;
+  lap.sent -= on_their_way;
   state_->report = {};
+  state_->report.sent = on_their_way;
   state_->latencies.clear();
   return lap;
 }

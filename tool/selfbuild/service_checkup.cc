@@ -56,7 +56,7 @@ Result<Subject> find_subject(const os::Home& home, history::History& past, const
 }
 
 Result<Cooperation> examine(const os::Home& home, const Subject& subject, const sandbox::Envelope& envelope) {
-  if (subject.spec.may_bind()) return Cooperation{.service = subject.spec.name};
+  if (subject.spec.may_bind()) return testrun::unseen(subject.spec);
   SB_TRY(const os::TemporaryFolder folder, os::TemporaryFolder::make("selfbuild-doctor"));
   const testrun::ProbeRequest request{
       .service = subject.spec,
@@ -65,6 +65,9 @@ Result<Cooperation> examine(const os::Home& home, const Subject& subject, const 
       .log = folder.path() / "log"};
   SB_TRY(const testrun::Verdict verdict, testrun::probe_candidate(request, {}));
   if (verdict.cooperation) return *verdict.cooperation;
+  if (verdict.passed)
+    return fail(ErrorKind::unhealthy, "run aside, it ended before it was told to",
+                "selfbuild logs " + subject.spec.name);
   Error error = make_error(ErrorKind::unhealthy, "run aside, it does not come up: " + verdict.reason);
   error.next = "selfbuild logs " + subject.spec.name;
   if (!verdict.failures.empty()) error.log = verdict.failures.front().output;
@@ -80,12 +83,12 @@ std::string answer_words(const Cooperation& cooperation) {
 std::string page(const Subject& subject, const Cooperation& cooperation, const Console& console) {
   std::string text;
   const auto line = [&](std::string_view label, const std::string& words) {
-    text += paragraph(fmt::format("{:<9}", label), words, console.columns);
+    text += paragraph(fmt::format("{:<11}", label), words, console.columns);
   };
   line("service", fmt::format("{} {} of {}", subject.spec.name, history::version_name(subject.version.number),
                               subject.version.project));
   line(to_string(cooperation.level), "it " + testrun::behaviour(cooperation));
-  if (cooperation.level != Cooperation::Level::binds) {
+  if (!subject.spec.may_bind()) {
     line("boot", human_duration(cooperation.boot) + " until it was ready");
     line("drain",
          fmt::format("{} from SIGTERM to its end ({}){}", human_duration(cooperation.drain),

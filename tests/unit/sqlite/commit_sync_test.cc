@@ -99,7 +99,7 @@ TEST_F(CommitSyncTest, lets_the_loop_go_on_while_the_disk_does_not_answer) {
   held.reset();
   run_until([&] { return durable.size() == 2; });
   EXPECT_THAT(durable, ElementsAre(1, 2));
-  EXPECT_TRUE(sync_->idle());
+  run_until([&] { return sync_->idle(); });
 }
 
 TEST_F(CommitSyncTest, syncs_once_for_all_that_was_committed_meanwhile) {

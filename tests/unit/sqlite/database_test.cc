@@ -43,9 +43,11 @@ class DatabaseTest : public ::testing::Test {
 };
 
 TEST_F(DatabaseTest, opens_with_the_settings_that_make_a_commit_survive_a_power_cut) {
-  ASSERT_OK(Statement mode, database_.prepare("PRAGMA journal_mode"));
-  ASSERT_EQ(mode.step(), true);
-  EXPECT_EQ(mode.text(0), "wal");
+  {
+    ASSERT_OK(Statement mode, database_.prepare("PRAGMA journal_mode"));
+    ASSERT_EQ(mode.step(), true);
+    EXPECT_EQ(mode.text(0), "wal");
+  }
   const int before = tests::syncs();
   ASSERT_GOOD(database_.execute("INSERT INTO t(name, number) VALUES('a', 1)"));
   EXPECT_EQ(tests::syncs(), before + 1);

@@ -101,15 +101,20 @@ void add_doctor(Program& program) {
   const auto service = std::make_shared<std::string>();
   CLI::App& command = program.add(
       "doctor", "Keep",
-      {.sentence = "Say what this host can and cannot do, and what mends it; or what a swap costs the "
-                   "users of one service.",
-       .examples = {{"selfbuild doctor",
-                     "ok, weak or missing: a line for each; exit code 4 when no cycle can run"},
-                    {"selfbuild doctor hello",
-                     "runs the live version of service hello aside, as its candidate run did, and tells it "
-                     "to end: how long it boots and drains, and whether it answers what it has begun"},
-                    {"selfbuild doctor --json", "for a script: .checks[].level"}},
-       .changes = "nothing; it writes and removes a small file and a socket in the state folder",
+      {.sentence = "Say what this host can and cannot do, or what a swap costs a service's users.",
+       .examples =
+           {{"selfbuild doctor",
+             "ok, weak or missing: a line for each, with what mends it; exit code 4 when no cycle can run"},
+            {"selfbuild doctor hello",
+             "runs the live version of service hello aside, as its candidate run did, and tells it to end: "
+             "how "
+             "long it boots and drains, and whether it answers what it has begun; with the limits of the "
+             "project around this folder"},
+            {"selfbuild doctor --json", "for a script: .checks[].level"},
+            {"selfbuild doctor hello --json", "the same of a service: .level, .boot_ms, .drain_ms, .cost"}},
+       .changes =
+           "nothing; it writes and removes small files and a socket in the state folder, or, of a service, a "
+           "copy of its version in TMPDIR",
        .exits = {kDone, kRefused, kUsage, kUnavailable}},
       [&program, service] { return run(program, *service); });
   command.add_option("SERVICE", *service, "A service that is up")->type_name("");
