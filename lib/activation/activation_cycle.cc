@@ -24,8 +24,7 @@ Status ActivationCycle::begin() {
                    .from_version = plan_.from > 0 ? std::optional(plan_.from) : std::nullopt}));
   later([this] {
     if (nothing_to_do()) return keep();
-    meter_.start(plan_.to.services);
-    check_files();
+    look_at_what_runs();
   });
   return {};
 }
@@ -49,10 +48,7 @@ void ActivationCycle::resume(const Step& step, const JournalState& journal) {
         supervise::Service* service = around_.supervisor.find(spec.name);
         if (service != nullptr && spec.swap == supervise::SwapMode::drain_first) service->hold();
       }
-      return drop_all_incoming([this] {
-        meter_.start(plan_.to.services);
-        check_files();
-      });
+      return drop_all_incoming([this] { look_at_what_runs(); });
     case Step::Kind::give_up:
       return give_up(make_error(ErrorKind::interrupted, step.cause));
     case Step::Kind::canary:
@@ -76,6 +72,13 @@ void ActivationCycle::resume(const Step& step, const JournalState& journal) {
     case Step::Kind::close:
       return;
   }
+}
+
+void ActivationCycle::look_at_what_runs() {
+  meter_.start(plan_.to.services);
+  comparison_.look_at_the_one_before(plan_.to.services, [this] {
+    if (!going_back_) check_files();
+  });
 }
 
 void ActivationCycle::start_new(std::size_t index) {
@@ -178,6 +181,8 @@ void ActivationCycle::verify() {
   const std::int64_t until = deadline_ms_ != 0 ? deadline_ms_ : now_ms() + plan_.probation().count();
   note(record(history::Step::verifying,
               {{"deadline_ms", until}, {"probation_ms", plan_.probation().count()}}));
+  comparison_.look_at_the_new_one(
+      [this](const std::string& service, const std::string& why) { roll_back(service, why); });
   watch_until(until);
 }
 
@@ -195,6 +200,7 @@ void ActivationCycle::watch_until(std::int64_t deadline_ms) {
 
 void ActivationCycle::keep() {
   if (going_back_) return;
+  comparison_.stop();
   const std::string health = nothing_to_do() && step_ == history::Step::swapping
                                  ? fmt::format("{} is live already", version_name())
                                  : health_summary();
@@ -208,6 +214,7 @@ void ActivationCycle::keep() {
   for (const SwapPlan::Before& old : plan_.before) {
     if (!plan_.continues(old.deployment.spec.name)) around_.supervisor.remove(old.deployment.spec.name);
   }
+  meter_.receipt().compared = comparison_.result();
   end({.step = history::Step::kept,
        .detail = {{"version", plan_.to.version}, {"health", health}, {"receipt", to_json(meter_.receipt())}},
        .change = {.status = BuildStatus::completed, .health_check_result = health, .completed = true},

@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "activation/comparison.h"
 #include "activation/meter.h"
 #include "activation/next_step.h"
 #include "activation/swap_plan.h"
@@ -51,7 +52,8 @@ class ActivationCycle {
         plan_(std::move(plan)),
         kind_(kind),
         ended_(std::move(ended)),
-        meter_(around.timers, around.probe, around.supervisor) {}
+        meter_(around.timers, around.probe, around.supervisor),
+        comparison_(around.timers, around.probe, around.supervisor) {}
 
   // Records `swapping`; the rest follows on the loop.
   [[nodiscard]] Status begin();
@@ -72,6 +74,7 @@ class ActivationCycle {
 
  private:
   // -- forward ----------------------------------------------------------------------------------------------
+  void look_at_what_runs();
   void check_files();
   void start_new(std::size_t index);
   void prove(std::size_t index);
@@ -144,6 +147,7 @@ class ActivationCycle {
   std::int64_t bake_until_ms_ = 0;   // of a conductor before; 0: from now on
   std::function<void()> held_back_;  // until it is resumed
   Meter meter_;
+  Comparison comparison_;
   std::vector<std::shared_ptr<CanaryStep>> sides_;  // of the canary's step
   std::vector<std::unique_ptr<Questioner>> asking_;
   std::string cause_;         // why it goes back

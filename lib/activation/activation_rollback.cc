@@ -27,6 +27,7 @@ Status set_pointer(os::FileSystem& files, const fs::path& pointer, const std::st
 
 void ActivationCycle::give_up(const Error& error) {
   if (std::exchange(going_back_, true)) return;
+  comparison_.stop();
   timer_.reset();
   canary_watch_.reset();
   asking_.clear();
@@ -76,6 +77,8 @@ void ActivationCycle::put_old_back(std::size_t index, std::string trouble, const
 
 void ActivationCycle::roll_back(const std::string& service, const std::string& cause) {
   if (std::exchange(going_back_, true)) return;  // at most one, whatever else turns ill
+  comparison_.stop();
+  meter_.receipt().compared = comparison_.result();
   cause_ = service.empty() ? cause : fmt::format("service {}: {}", service, cause);
   sick_service_ = service;
   timer_.reset();

@@ -110,21 +110,11 @@ void ActivationCycle::compare(const supervise::ServiceSpec& spec, int percent) {
   const auto tally = std::make_shared<CanaryStep>(CanaryStep{.service = spec.name, .percent = percent});
   sides_.push_back(tally);
   if (!question_for(spec)) return;
-  const auto counted = [](Tally& into, const supervise::Timed& answer) {
-    if (answer.status) {
-      ++into.served;
-      into.took.push_back(answer.took);
-    } else {
-      ++into.failed;
-      into.last_failure = one_line(answer.status.error());
-    }
-  };
+  asking_.push_back(questioner_of(spec, Service::Reached::live,
+                                  [tally](const supervise::Timed& answer) { tally->live.count(answer); }));
   asking_.push_back(
-      questioner_of(spec, Service::Reached::live,
-                    [tally, counted](const supervise::Timed& answer) { counted(tally->live, answer); }));
-  asking_.push_back(
-      questioner_of(spec, Service::Reached::incoming, [this, tally, counted](const supervise::Timed& answer) {
-        counted(tally->fresh, answer);
+      questioner_of(spec, Service::Reached::incoming, [this, tally](const supervise::Timed& answer) {
+        tally->fresh.count(answer);
         if (answer.status) return;
         // Not at the end of the step: every failure is one of some user, too.
         if (const std::string why = objection(tally->live, tally->fresh); !why.empty()) reject_canary(why);

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
+
 namespace sb::activation {
 namespace {
 
@@ -15,6 +17,9 @@ constexpr double kMedianFactor = 2;
 constexpr double kMedianSlackMs = 5;
 constexpr double kP99Factor = 3;
 constexpr double kP99SlackMs = 20;
+constexpr std::uint64_t kMemoryFactor = 2;
+constexpr std::uint64_t kMemorySlack = 64U << 20U;
+constexpr std::size_t kMostKept = 100'000;  // of answers, for the quantiles
 
 double failure_rate(const Tally& tally) {
   return tally.asked() == 0 ? 0 : static_cast<double>(tally.failed) / tally.asked();
@@ -43,22 +48,55 @@ Json to_json(const Tally& tally) {
           {"p99_ms", rounded(tally.quantile_ms(0.99))}};
 }
 
-std::string objection(const Tally& live, const Tally& fresh) {
-  if (fresh.failed >= kFewestFailures && failure_rate(fresh) > failure_rate(live) + kMoreFailures) {
-    return fmt::format("{} of {} requests failed, of the live version {} of {}: {}", fresh.failed,
-                       fresh.asked(), live.failed, live.asked(), fresh.last_failure);
+void Tally::count(const supervise::Timed& answer) {
+  if (answer.status) {
+    ++served;
+    if (took.size() < kMostKept) took.push_back(answer.took);
+  } else {
+    ++failed;
+    last_failure = one_line(answer.status.error());
   }
+}
+
+std::string objection(const Tally& live, const Tally& fresh) {
+  constexpr std::string_view kOther = "live version";
+  std::string why = error_objection(live, fresh, kOther);
+  return why.empty() ? latency_objection(live, fresh, kOther) : why;
+}
+
+std::string error_objection(const Tally& live, const Tally& fresh, std::string_view other) {
+  if (fresh.failed < kFewestFailures || failure_rate(fresh) <= failure_rate(live) + kMoreFailures) return {};
+  return fmt::format("{} of {} requests failed, of the {} {} of {}: {}", fresh.failed, fresh.asked(), other,
+                     live.failed, live.asked(), fresh.last_failure);
+}
+
+std::string latency_objection(const Tally& live, const Tally& fresh, std::string_view other) {
   if (live.served == 0 || fresh.served == 0) return {};
   const auto slower = [&](double part, double factor, double slack) {
     return fresh.quantile_ms(part) > live.quantile_ms(part) * factor + slack;
   };
   const auto compared = [&](const char* what, double part) {
-    return fmt::format("{} {:.1f} ms, of the live version {:.1f} ms", what, fresh.quantile_ms(part),
+    return fmt::format("{} {:.1f} ms, of the {} {:.1f} ms", what, fresh.quantile_ms(part), other,
                        live.quantile_ms(part));
   };
   if (slower(0.5, kMedianFactor, kMedianSlackMs)) return compared("median", 0.5);
   if (slower(0.99, kP99Factor, kP99SlackMs)) return compared("p99", 0.99);
   return {};
+}
+
+std::string memory_objection(const Compared& compared) {
+  const std::uint64_t before = compared.memory_before;
+  const std::uint64_t after = compared.memory_after;
+  if (before == 0 || after <= kMemoryFactor * before || after <= before + kMemorySlack) return {};
+  return fmt::format("{} of memory, of the version before {}", human_bytes(after), human_bytes(before));
+}
+
+Json to_json(const Compared& compared) {
+  return {{"service", compared.service},
+          {"before", to_json(compared.before)},
+          {"after", to_json(compared.after)},
+          {"memory_before", compared.memory_before},
+          {"memory_after", compared.memory_after}};
 }
 
 Json to_json(const Receipt& receipt) {
@@ -69,6 +107,8 @@ Json to_json(const Receipt& receipt) {
                       {"live", to_json(step.live)},
                       {"new", to_json(step.fresh)}});
   }
+  Json compared = Json::array();
+  for (const Compared& one : receipt.compared) compared.push_back(to_json(one));
   return {{"mode", receipt.mode},
           {"served", receipt.before.served + receipt.during.served},
           {"failed", receipt.before.failed + receipt.during.failed},
@@ -78,6 +118,7 @@ Json to_json(const Receipt& receipt) {
           {"digest", receipt.digest},
           {"proofs", receipt.proofs},
           {"canary", std::move(canary)},
+          {"compared", std::move(compared)},
           {"interrupted", receipt.interrupted}};
 }
 

@@ -8,7 +8,6 @@ namespace {
 constexpr os::Milliseconds kOften{5};
 constexpr os::Milliseconds kNowAndThen{250};
 constexpr os::Milliseconds kMoving{3'000};
-constexpr std::size_t kMostKept = 100'000;  // of answers, for the quantiles
 
 }  // namespace
 
@@ -47,13 +46,8 @@ void Meter::ask_often_for_now() {
 
 void Meter::heard(const std::string& service, const supervise::Timed& answer) {
   Tally& tally = moved_ ? receipt_.during : receipt_.before;
-  if (!answer.status) {
-    ++tally.failed;
-    tally.last_failure = one_line(answer.status.error());
-    return;
-  }
-  ++tally.served;
-  if (tally.took.size() < kMostKept) tally.took.push_back(answer.took);
+  tally.count(answer);
+  if (!answer.status) return;
   const os::Milliseconds now = timers_.clock().monotonic();
   const auto [last, first] = last_good_.try_emplace(service, now);
   if (!first) {

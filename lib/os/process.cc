@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -291,6 +293,31 @@ std::vector<std::string> environment_of(std::span<const char* const> names) {
 fs::path own_executable() {
   std::error_code code;
   return fs::read_symlink("/proc/self/exe", code);
+}
+
+std::vector<pid_t> with_descendants(pid_t process) {
+  std::vector<pid_t> all{process};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::error_code code;
+    for (fs::directory_iterator it(fmt::format("/proc/{}/task", all[i]), code), end; !code && it != end;
+         it.increment(code)) {
+      std::ifstream children(it->path() / "children");
+      for (pid_t child = 0; children >> child;) all.push_back(child);
+    }
+  }
+  return all;
+}
+
+std::uint64_t resident_bytes(pid_t process) {
+  static const auto kPage = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t pages = 0;
+  for (const pid_t one : with_descendants(process)) {
+    std::ifstream statm(fmt::format("/proc/{}/statm", one));
+    std::uint64_t size = 0;
+    std::uint64_t resident = 0;
+    if (statm >> size >> resident) pages += resident;
+  }
+  return pages * kPage;
 }
 
 }  // namespace sb::os

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cstddef>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -21,6 +20,7 @@
 #include <sys/socket.h>
 
 #include "base/unique_fd.h"
+#include "os/process.h"
 
 namespace sb::os {
 namespace {
@@ -105,15 +105,6 @@ int held_by(pid_t process, const std::vector<Inode>& inodes) {
   return count;
 }
 
-void add_children(pid_t process, std::vector<pid_t>& all) {
-  std::error_code code;
-  for (fs::directory_iterator it(fmt::format("/proc/{}/task", process), code), end; !code && it != end;
-       it.increment(code)) {
-    std::ifstream children(it->path() / "children");
-    for (pid_t child = 0; children >> child;) all.push_back(child);
-  }
-}
-
 }  // namespace
 
 int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports) {
@@ -121,11 +112,7 @@ int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports) 
   std::ranges::copy(all_unanswered(AF_INET6, ports), std::back_inserter(inodes));
   if (inodes.empty()) return 0;
   int count = 0;
-  std::vector<pid_t> processes{process};
-  for (std::size_t i = 0; i < processes.size(); ++i) {
-    count += held_by(processes[i], inodes);
-    add_children(processes[i], processes);
-  }
+  for (const pid_t one : with_descendants(process)) count += held_by(one, inodes);
   return count;
 }
 

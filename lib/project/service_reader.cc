@@ -159,6 +159,18 @@ void read_environment(Fields& spec, std::vector<std::string>& environment) {
   }
 }
 
+void read_compare(Fields& spec, supervise::Compare& compare) {
+  std::vector<std::string> known;
+  for (const auto& [word, what] : supervise::kCompareWords) known.emplace_back(word);
+  std::vector<std::string> words;
+  spec.list("compare", words, [&known](const std::string& word) {
+    const bool good = std::ranges::find(known, word) != known.end();
+    return good ? std::string() : fmt::format("is nothing to compare{}", suggestion(word, known));
+  });
+  for (const auto& [word, what] : supervise::kCompareWords)
+    compare.*what = std::ranges::find(words, word) != words.end();
+}
+
 void check_program(Fields& spec, const std::vector<std::string>& command) {
   if (command.empty()) return;
   const std::string& program = command.front();
@@ -199,6 +211,7 @@ void read_service(Fields& spec, ServiceSpec& service) {
   spec.duration("start_timeout", service.start_timeout);
   spec.duration("drain_timeout", service.drain_timeout, 0ms);
   spec.duration("probation", service.probation, 0ms);
+  read_compare(spec, service.compare);
 }
 
 }  // namespace sb::project

@@ -64,6 +64,9 @@ class Instance {
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] Side side() const { return origin_.side; }
   [[nodiscard]] const std::vector<BoundAddress>& sockets() const { return origin_.sockets; }
+  [[nodiscard]] std::uint64_t resident_bytes() const {
+    return around_.processes.resident_bytes(origin_.process);
+  }
   // How many clients at its TCP sockets wait for an answer of it.
   [[nodiscard]] int unanswered() const;
   [[nodiscard]] const Deployment& deployment() const { return origin_.deployment; }

@@ -37,6 +37,8 @@ class ProcessRunner {
   [[nodiscard]] virtual os::Watch on_end_alone(const os::Process& process,
                                                std::function<void(os::Exit)> callback) = 0;
   virtual void signal(const os::Process& process, int signal, bool whole_group) = 0;
+  // See os/process.h.
+  [[nodiscard]] virtual std::uint64_t resident_bytes(const os::Process& process) = 0;
   // How many of its clients wait for an answer, see os/tcp_connections.h.
   [[nodiscard]] virtual int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) = 0;
   // Calls as long as a process under this listener (os/bind_filter.h) waits for an answer, or none is left.
@@ -60,6 +62,9 @@ class RealProcessRunner final : public ProcessRunner {
                                        std::function<void(os::Exit)> callback) override;
   void signal(const os::Process& process, int signal, bool whole_group) override {
     os::send_signal(process, signal, whole_group);
+  }
+  [[nodiscard]] std::uint64_t resident_bytes(const os::Process& process) override {
+    return os::resident_bytes(process.pid);
   }
   [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
     return os::unanswered_connections(process.pid, ports);

@@ -65,6 +65,8 @@ class Service {
   [[nodiscard]] const Deployment& deployment() const { return deployment_; }
   [[nodiscard]] bool wanted() const { return wanted_; }
   [[nodiscard]] bool live_runs() const { return live_ != nullptr; }
+  // Of the live version's processes; 0 when none runs.
+  [[nodiscard]] std::uint64_t resident_bytes() const { return live_ ? live_->resident_bytes() : 0; }
   // The process that is live is one of this deployment, whatever the service itself is set to.
   [[nodiscard]] bool live_is(const Deployment& deployment) const;
   // It was drained with the conductor and has not been started since; it would be one of this deployment.

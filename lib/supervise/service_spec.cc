@@ -202,15 +202,18 @@ Json to_json(const ServiceSpec& spec) {
              {"probation_ms", spec.probation.count()}};
   // Only where it is said, as above.
   if (spec.standby) value["standby"] = true;
+  for (const auto& [word, what] : kCompareWords) {
+    if (spec.compare.*what) value["compare"].push_back(word);
+  }
   return value;
 }
 
 Result<ServiceSpec> service_from_json(const Json& value) {
-  static const std::array<std::string, 13> kKeys{
-      "name",        "command",   "environment",      "sockets",
-      "start",       "ready",     "health",           "swap",
-      "standby",     "safe_mode", "start_timeout_ms", "drain_timeout_ms",
-      "probation_ms"};
+  static const std::array<std::string, 14> kKeys{
+      "name",         "command",   "environment",      "sockets",
+      "start",        "ready",     "health",           "swap",
+      "standby",      "safe_mode", "start_timeout_ms", "drain_timeout_ms",
+      "probation_ms", "compare"};
   SB_CHECK(only_keys(value, "service", kKeys));
   ServiceSpec spec;
   SB_TRY(spec.name, doing("service", json_string(value, "name")));
@@ -251,6 +254,13 @@ Result<ServiceSpec> service_from_json(const Json& value) {
   SB_TRY(spec.standby, doing(where, json_bool_or(value, "standby", false)));
   if (spec.standby && spec.swap == SwapMode::drain_first) {
     return wrong(where, R"(with "standby" it runs twice, and "swap": drain-first says that it cannot)");
+  }
+  SB_TRY(const std::vector<std::string> compare, strings(value, where, "compare"));
+  for (const std::string& word : compare) {
+    const auto* const known = std::ranges::find(kCompareWords, word, &CompareWord::word);
+    if (known == kCompareWords.end())
+      return wrong(where, fmt::format(R"("compare" knows errors, latency and memory, not "{}")", word));
+    spec.compare.*(known->what) = true;
   }
   SB_TRY(const std::string safe_mode, doing(where, json_string_or(value, "safe_mode", "details")));
   const auto* const kind = std::ranges::find(kSafeModeNames, safe_mode);

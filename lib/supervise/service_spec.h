@@ -2,8 +2,10 @@
 // to the conductor and kept with every version as JSON.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -58,6 +60,20 @@ enum class SafeModeKind {
   none,     // nothing: who connects waits, as long as the backlog has room
 };
 
+// In what a version on probation is compared with the one before; see activation/comparison.h.
+struct Compare {
+  bool errors = false;
+  bool latency = false;
+  bool memory = false;
+  [[nodiscard]] bool any() const { return errors || latency || memory; }
+};
+struct CompareWord {
+  std::string_view word;
+  bool Compare::* what;
+};
+inline constexpr std::array<CompareWord, 3> kCompareWords{
+    {{"errors", &Compare::errors}, {"latency", &Compare::latency}, {"memory", &Compare::memory}}};
+
 struct ServiceSpec {
   std::string name;
   std::vector<std::string> command;      // argv[0] relative to the version's folder, or absolute
@@ -72,6 +88,7 @@ struct ServiceSpec {
   std::chrono::milliseconds start_timeout{10'000};  // until ready and healthy
   std::chrono::milliseconds drain_timeout{10'000};  // from SIGTERM to SIGKILL
   std::chrono::milliseconds probation{10'000};      // ill health, or the third crash within it, rolls back
+  Compare compare{};  // worse than the version before in one of these rolls back
   // It may call bind for one of its sockets.
   [[nodiscard]] bool may_bind() const;
 };

@@ -87,7 +87,7 @@ class World {
     host_.edit("selfbuild.yaml", "127.0.0.1:0", address_);
     host_.edit("selfbuild.yaml", "timeout: 2s, failures", "timeout: 300ms, failures");
     host_.edit("selfbuild.yaml", "start_timeout: 10s", "start_timeout: 1s");
-    host_.edit("selfbuild.yaml", "drain_timeout: 5s", "drain_timeout: 1s");
+    host_.edit("selfbuild.yaml", "drain_timeout: 5s", "drain_timeout: 1s\n  compare: [memory]");
     host_.commit("first");
     must("selfbuild update", selfbuild({"update"}));
     host_.edit("version.h", "#define HTTP_SERVICE_VERSION \"", "#define HTTP_SERVICE_VERSION \"next to ");
@@ -409,6 +409,9 @@ std::vector<Failure> failures() {
        .seed_ms = kSeedRollback,
        .kills = true,
        .happen = bad_version("--crash-after 500", 3, 3)},
+      {.name = "new version leaks in probation",
+       .seed_ms = kSeedRollback,
+       .happen = bad_version("--grow 200", 3)},
       {.name = "build fails", .seed_ms = kSeedSwap, .happen = does_not_build},
       {.name = "damaged version", .seed_ms = kSeedRollback, .happen = damaged_version},
       {.name = "all versions broken",

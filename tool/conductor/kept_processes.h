@@ -40,6 +40,9 @@ class KeptProcesses final : public supervise::ProcessRunner {
   void signal(const os::Process& process, int signal, bool whole_group) override {
     real_.signal(process, signal, whole_group);
   }
+  [[nodiscard]] std::uint64_t resident_bytes(const os::Process& process) override {
+    return real_.resident_bytes(process);
+  }
   [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
     return real_.unanswered(process, ports);
   }

@@ -119,6 +119,74 @@ TEST_F(Promotion, takes_a_canary_back_that_dies) {
   EXPECT_THAT(running(1), SizeIs(1));
 }
 
+// A service whose manifest says `compare`.
+class ProbationCompared : public Promotion {
+ protected:
+  [[nodiscard]] Request compared(supervise::Compare compare) {
+    Request wanted = request(2);
+    for (supervise::ServiceSpec& spec : wanted.services) spec.compare = compare;
+    return wanted;
+  }
+  // v2 serves, and its probation has just begun; v1 was looked at before.
+  void bring_to_probation(const Request& wanted) {
+    remember_versions();
+    begin(wanted);
+    world_.pass(2'000);  // the questions to v1
+    all_ready();
+    world_.pass(200);
+    ASSERT_EQ(last_step(), history::Step::verifying) << world_.log;
+  }
+};
+
+TEST_F(ProbationCompared, goes_back_from_one_that_answers_more_slowly) {
+  world_.probe.slowness[world_.folder(2)] = std::chrono::milliseconds(30);
+  bring_to_probation(compared({.latency = true}));
+  world_.pass(2'000);
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(outcome_.cause, HasSubstr("service web: median 30.0 ms, of the version before 1.0 ms"));
+  EXPECT_EQ(pointer(), "versions/v1");
+  const Json compared = detail_of(history::Step::rolled_back)["receipt"]["compared"];
+  EXPECT_EQ(compared[0]["service"], "web") << compared.dump();
+}
+
+TEST_F(ProbationCompared, goes_back_from_one_that_takes_much_more_memory_for_a_while) {
+  constexpr std::uint64_t kMiB = 1U << 20U;
+  world_.processes.resident[running(1).front()] = 50 * kMiB;
+  bring_to_probation(compared({.memory = true}));
+  world_.processes.resident[running(2).front()] = 300 * kMiB;
+  world_.pass(300);
+  world_.processes.resident[running(2).front()] = 60 * kMiB;  // it was for a moment only
+  world_.pass(300);
+  world_.processes.resident[running(2).front()] = 300 * kMiB;
+  world_.pass(500);
+  EXPECT_EQ(outcome_.outcome, "");
+  world_.pass(1'000);
+  EXPECT_EQ(outcome_.outcome, "rolled_back");
+  EXPECT_THAT(outcome_.cause, HasSubstr("300 MiB of memory, of the version before 50 MiB"));
+}
+
+TEST_F(ProbationCompared, keeps_one_that_is_worse_in_what_is_not_compared) {
+  world_.probe.slowness[world_.folder(2)] = std::chrono::milliseconds(30);
+  world_.processes.resident[running(1).front()] = 1U << 20U;
+  bring_to_probation(compared({.errors = true}));
+  world_.processes.resident[running(2).front()] = 1U << 30U;
+  world_.pass(10'000);
+  EXPECT_EQ(outcome_.outcome, "kept");
+  const Json compared = detail_of(history::Step::kept)["receipt"]["compared"][0];
+  EXPECT_GE(compared["before"]["served"], 50) << compared.dump();
+  EXPECT_GE(compared["after"]["served"], 50) << compared.dump();
+}
+
+TEST_F(ProbationCompared, does_not_wait_for_ever_for_a_version_before_that_does_not_answer) {
+  remember_versions();
+  world_.probe.cannot_ask = true;
+  begin(compared({.errors = true}));
+  world_.pass(4'000);
+  EXPECT_THAT(running(2), IsEmpty());
+  world_.pass(2'000);
+  EXPECT_THAT(running(2), SizeIs(1));
+}
+
 TEST_F(Promotion, keeps_the_old_version_alive_while_the_new_one_bakes) {
   start(careful({}, 60'000));
   EXPECT_EQ(last_step(), history::Step::baking);

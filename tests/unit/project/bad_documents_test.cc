@@ -237,10 +237,13 @@ const std::vector<BadDocument>& bad_documents() {
       {"unknown_swap", service("swap: blue-green"),
        R"(13:9: "swap" cannot be "blue-green"; known are drain-first, overlap)"},
       {"unknown_key_of_a_service", service("always: true"),
-       "13:3: unknown key \"always\" in spec; known are command, drain_timeout, environment, health, "
+       "13:3: unknown key \"always\" in spec; known are command, compare, drain_timeout, environment, "
+       "health, "
        "probation, ready, safe_mode, sockets, standby, start, start_timeout, swap"},
       {"standby_of_what_cannot_run_twice", service("swap: drain-first\n  standby: true"),
        R"(14:12: with "standby" it runs twice, and "swap: drain-first" says that it cannot)"},
+      {"mistyped_comparison", service("compare: [errors, latencyy]"),
+       R"(13:21: "latencyy" is nothing to compare; did you mean "latency"?)"},
       {"mistyped_standby", service("standby: yes"),
        R"(13:12: "standby" cannot be "yes"; known are false, true)"},
   };

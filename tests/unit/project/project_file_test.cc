@@ -51,6 +51,7 @@ spec:
   start_timeout: 20s
   drain_timeout: 0s
   probation: 1m
+  compare: [latency, memory]
 ---
 apiVersion: selfbuild/v1
 kind: Service
@@ -107,6 +108,9 @@ TEST(ProjectFile, reads_every_key) {
   ASSERT_EQ(service.sockets.size(), 2U);
   EXPECT_EQ(service.sockets[1].listen, "unix:/run/hello.sock");
   EXPECT_EQ(service.sockets[0].take, supervise::Take::inherit);
+  EXPECT_TRUE(service.compare.latency);
+  EXPECT_TRUE(service.compare.memory);
+  EXPECT_FALSE(service.compare.errors);
   EXPECT_EQ(service.sockets[1].take, supervise::Take::bind);
   EXPECT_EQ(service.ready.kind, ProbeSpec::Kind::notify);
   EXPECT_EQ(service.health.kind, ProbeSpec::Kind::http);

@@ -32,6 +32,7 @@ class FakeProcesses final : public supervise::ProcessRunner {
   std::set<pid_t> stubborn;                         // ignore SIGTERM
   std::function<bool(const os::SpawnSpec&)> fails;  // true: cannot be started
   std::map<pid_t, os::SpawnSpec> alive;
+  std::map<pid_t, std::uint64_t> resident;
   std::map<pid_t, int> clients_waiting;  // for an answer of this process
 
   void end(pid_t pid, os::Exit exit = {.known = true, .code = 1, .signal = 0});
@@ -54,6 +55,9 @@ class FakeProcesses final : public supervise::ProcessRunner {
   // A process that another one started, with the same environment.
   pid_t fork(pid_t parent);
   void signal(const os::Process& process, int signal, bool whole_group) override;
+  [[nodiscard]] std::uint64_t resident_bytes(const os::Process& process) override {
+    return resident.contains(process.pid) ? resident.at(process.pid) : 0;
+  }
   [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
     return ports.empty() || !clients_waiting.contains(process.pid) ? 0 : clients_waiting.at(process.pid);
   }

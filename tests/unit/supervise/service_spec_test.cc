@@ -51,6 +51,17 @@ TEST(ServiceSpec, needs_only_a_name_and_a_command) {
   EXPECT_EQ(spec.swap, SwapMode::overlap);
   EXPECT_FALSE(spec.standby);
   EXPECT_FALSE(to_json(spec).contains("standby")) << "a conductor from before it had a meaning refuses it";
+  EXPECT_FALSE(to_json(spec).contains("compare")) << "the same";
+}
+
+TEST(ServiceSpec, keeps_what_is_compared) {
+  const Json json{{"name", "a"}, {"command", {"x"}}, {"compare", {"memory", "errors"}}};
+  ASSERT_OK(const ServiceSpec spec, service_from_json(json));
+  EXPECT_TRUE(spec.compare.memory);
+  EXPECT_TRUE(spec.compare.errors);
+  EXPECT_FALSE(spec.compare.latency);
+  ASSERT_OK(const ServiceSpec again, service_from_json(to_json(spec)));
+  EXPECT_EQ(to_json(again), to_json(spec));
 }
 
 TEST(ServiceSpec, keeps_a_standby) {
@@ -83,6 +94,7 @@ TEST(ServiceSpec, refuses_what_has_no_meaning_and_names_it) {
       {R"({"name":"a","command":["x"],"swap":"both"})", "overlap or drain-first"},
       {R"({"name":"a","command":["x"],"safe_mode":"off"})", "details, brief or none"},
       {R"({"name":"a","command":["x"],"swap":"drain-first","standby":true})", "it runs twice"},
+      {R"({"name":"a","command":["x"],"compare":["disk"]})", "knows errors, latency and memory"},
       {R"({"name":"a","command":["x"],"start_timeout_ms":0})", "start_timeout_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":-1})", "probation_ms"},
       {R"({"name":"a","command":["x"],"probation_ms":"10s"})", "\"probation_ms\" must be"},
