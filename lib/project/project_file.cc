@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -99,6 +100,23 @@ void read_test(Fields& fields, ProjectFile& project) {
   }
 }
 
+void read_rollout(Fields& fields, Rollout& rollout) {
+  std::vector<std::string> steps;
+  int least = 1;
+  fields.list("canary", steps, [&](const std::string& text) -> std::string {
+    int percent = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    if (!whole || percent < least || percent > 99)
+      return "is no step of a canary: percentages that ascend from 1 to 99";
+    least = percent + 1;
+    rollout.canary.push_back(percent);
+    return "";
+  });
+  fields.duration("canary_step", rollout.canary_step, std::chrono::milliseconds(100));
+  fields.duration("bake", rollout.bake, std::chrono::milliseconds(0));
+}
+
 void read_project(Fields& spec, ProjectFile& project) {
   spec.text("branch", project.branch, rule_branch);
   spec.text("schedule", project.schedule, rule_schedule);
@@ -106,6 +124,7 @@ void read_project(Fields& spec, ProjectFile& project) {
   spec.section("build", [&](Fields& build) { read_build(build, project); });
   spec.section("test", [&](Fields& test) { read_test(test, project); });
   spec.section("candidate", [&](Fields& candidate) { read_limits(candidate, project.candidate); });
+  spec.section("rollout", [&](Fields& rollout) { read_rollout(rollout, project.rollout); });
 }
 
 // Collects the documents of one file, and what they may not be together.

@@ -34,6 +34,7 @@
 //     start_timeout: 10s  drain_timeout: 10s  probation: 10s
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -45,6 +46,13 @@
 #include "supervise/service_spec.h"
 
 namespace sb::project {
+
+// How an update goes into service; see activation::Rollout.
+struct Rollout {
+  std::vector<int> canary;  // percent of new connections, ascending
+  std::chrono::milliseconds canary_step{5'000};
+  std::chrono::milliseconds bake{0};
+};
 
 struct ProjectFile {
   std::string name;
@@ -64,6 +72,7 @@ struct ProjectFile {
     sandbox::Envelope envelope;
   } test;
   sandbox::Envelope candidate;
+  Rollout rollout;
   std::vector<supervise::ServiceSpec> services;
 };
 

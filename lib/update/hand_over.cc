@@ -20,11 +20,15 @@ using history::Step;
 Status UpdateCycle::hand_over(const history::Version& version) {
   SB_TRY(Json services, doing("reading the services of " + history::version_name(version.number),
                               parse_json(version.services_json)));
+  SB_TRY(const history::Cycle row, history_.cycle(cycle_));
+  SB_TRY(const Request request, request_from_json(row.improvement_plan));
+  SB_TRY(Json rollout, parse_json(request.rollout));
   const Json params{{"cycle", cycle_},
                     {"project", version.project},
                     {"version", version.number},
                     {"directory", home_.version(version.project, version.number).string()},
-                    {"services", std::move(services)}};
+                    {"services", std::move(services)},
+                    {"rollout", std::move(rollout)}};
   bool asked_while_free = false;
   while (true) {
     Result<Json> begun =

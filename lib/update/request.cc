@@ -14,6 +14,7 @@ std::string to_json_text(const Request& request) {
              {"jobs", request.jobs}};
   value["patch"] = request.patch ? Json(request.patch->to_string()) : Json(nullptr);
   value["patch_name"] = request.patch_name;
+  value["rollout"] = parse_json(request.rollout).value_or(Json::object());
   return dump_json(value);
 }
 
@@ -27,6 +28,7 @@ Result<Request> request_from_json(std::string_view text) {
   SB_TRY(request.patch_name, json_string_or(value, "patch_name", ""));
   SB_TRY(const long long jobs, json_integer_or(value, "jobs", 0));
   request.jobs = static_cast<int>(jobs);
+  request.rollout = dump_json(value.value("rollout", Json::object()));
   SB_TRY(const std::string patch, json_string_or(value, "patch", ""));
   if (!patch.empty()) {
     SB_TRY(request.patch, artifacts::ObjectId::parse(patch));

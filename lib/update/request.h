@@ -19,6 +19,7 @@ struct Request {
   std::string patch_name;                      // how the user called it
   std::string title;                           // one line for history
   int jobs = 0;                                // for Ninja; 0: its default
+  std::string rollout = "{}";  // how it goes into service: see cycle.begin in lib/rpc/METHODS.md
 };
 
 [[nodiscard]] std::string to_json_text(const Request& request);

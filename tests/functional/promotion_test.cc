@@ -57,6 +57,28 @@ TEST_F(Promotion, loses_no_request_from_canary_to_bake_and_writes_a_receipt) {
   EXPECT_EQ(shown["receipt"], told["receipt"]);
 }
 
+TEST_F(Promotion, of_an_update_is_as_careful_as_the_commit_says) {
+  host_.edit("selfbuild.yaml",
+             "  test:", "  rollout: {canary: [20], canary_step: 300ms, bake: 300ms}\n  test:");
+  host_.edit("version.h", "\"v2\"", "\"v3\"");
+  host_.commit("Carefully");
+  const auto client = load();
+  const Finished update = host_.selfbuild({"update"});
+  EXPECT_EQ(update.code, 0) << update.all();
+  const Json told = parse_json(host_.selfbuild({"explain", "--json"}).out).value_or(Json::object());
+  EXPECT_EQ(told["receipt"]["canary"][0]["percent"], 20);
+  // A patch has no say in it, the command line has.
+  const auto patch = host_.patch("selfbuild.yaml", "canary: [20]", "canary: [90]");
+  const Finished patched = host_.selfbuild({"update", "--patch", patch.string(), "--canary", "10,30"});
+  EXPECT_EQ(patched.code, 0) << patched.all();
+  const Json again = parse_json(host_.selfbuild({"explain", "--json"}).out).value_or(Json::object());
+  EXPECT_EQ(again["receipt"]["canary"].size(), 2U);
+  EXPECT_EQ(again["receipt"]["canary"][0]["percent"], 10);
+  expect_no_failure(client->stop());
+  const Finished wrong = host_.selfbuild({"update", "--canary", "30,10"});
+  EXPECT_EQ(wrong.code, 2) << wrong.all();
+}
+
 TEST_F(Promotion, is_paused_resumed_and_aborted_without_losing_a_request) {
   const auto client = load();
   const int pid = service().at("pid").get<int>();

@@ -86,7 +86,7 @@ std::string caller() {
 }
 
 Result<std::int64_t> submit_update(Program& program, const Subject& subject,
-                                   const std::optional<PatchFile>& patch, int jobs,
+                                   const std::optional<PatchFile>& patch, int jobs, const Json& rollout,
                                    const std::string& triggered_by) {
   SB_TRY(const os::Home* home, program.home());
   update::Request request{.project = subject.project.name,
@@ -95,7 +95,8 @@ Result<std::int64_t> submit_update(Program& program, const Subject& subject,
                           .patch = {},
                           .patch_name = patch ? patch->name : "",
                           .title = patch ? patch->name : subject.source.summary,
-                          .jobs = jobs};
+                          .jobs = jobs,
+                          .rollout = dump_json(rollout)};
   if (patch) {
     os::RealFileSystem files;
     SB_TRY(const artifacts::StoredFile stored,

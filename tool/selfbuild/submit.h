@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/json.h"
 #include "tool/selfbuild/command.h"
 #include "update/request.h"
 
@@ -27,10 +28,11 @@ struct PatchFile {
 // A file as seen from -C, or "-": standard input. usage: empty.
 [[nodiscard]] Result<PatchFile> read_patch(const Program& program, const std::string& path);
 
-// Starts conductor and worker if need be, and queues the update. Returns the cycle.
+// Starts conductor and worker if need be, and queues the update. `rollout`: see rollout_options.h. Returns
+// the cycle.
 [[nodiscard]] Result<std::int64_t> submit_update(Program& program, const Subject& subject,
                                                  const std::optional<PatchFile>& patch, int jobs,
-                                                 const std::string& triggered_by);
+                                                 const Json& rollout, const std::string& triggered_by);
 
 // "cli:alice"
 [[nodiscard]] std::string caller();

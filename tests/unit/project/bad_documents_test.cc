@@ -242,6 +242,8 @@ const std::vector<BadDocument>& bad_documents() {
        "probation, ready, safe_mode, sockets, standby, start, start_timeout, swap"},
       {"standby_of_what_cannot_run_twice", service("swap: drain-first\n  standby: true"),
        R"(14:12: with "standby" it runs twice, and "swap: drain-first" says that it cannot)"},
+      {"canary_that_does_not_ascend", project("  build: {outputs: [hello]}\n  rollout: {canary: [20, 10]}\n"),
+       R"(6:26: "10" is no step of a canary: percentages that ascend from 1 to 99)"},
       {"mistyped_comparison", service("compare: [errors, latencyy]"),
        R"(13:21: "latencyy" is nothing to compare; did you mean "latency"?)"},
       {"mistyped_standby", service("standby: yes"),

@@ -36,6 +36,7 @@ spec:
     memory: 1G
     processes: 50
   candidate: {memory: 128M, processes: 8}
+  rollout: {canary: [5, 25], canary_step: 2s, bake: 1m}
 ---
 apiVersion: selfbuild/v1
 kind: Service
@@ -100,6 +101,9 @@ TEST(ProjectFile, reads_every_key) {
   EXPECT_EQ(file.test.envelope.wall, 90s);
   EXPECT_EQ(file.candidate.memory_bytes, 128ULL << 20U);
   EXPECT_EQ(file.candidate.processes, 8U);
+  EXPECT_EQ(file.rollout.canary, (std::vector{5, 25}));
+  EXPECT_EQ(file.rollout.canary_step, 2s);
+  EXPECT_EQ(file.rollout.bake, 1min);
   ASSERT_EQ(file.services.size(), 2U);
   const supervise::ServiceSpec& service = file.services[0];
   EXPECT_EQ(service.name, "hello");

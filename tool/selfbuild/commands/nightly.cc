@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "tool/selfbuild/follow.h"
+#include "tool/selfbuild/rollout_options.h"
 #include "tool/selfbuild/submit.h"
 
 namespace sb::tool {
@@ -80,7 +81,8 @@ Result<int> run(Program& program, const Options& options) {
         fmt::format("waiting until {} after {} failure{} in a row; selfbuild nightly --now tries at once",
                     iso_time(backoff.not_before_ms), backoff.failures, backoff.failures == 1 ? "" : "s"));
   }
-  SB_TRY(const std::int64_t cycle, submit_update(program, subject, {}, 0, "nightly"));
+  SB_TRY(const Json rollout, rollout_json({}, subject.project.rollout));
+  SB_TRY(const std::int64_t cycle, submit_update(program, subject, {}, 0, rollout, "nightly"));
   SB_TRY(const int code, follow(program, cycle, {}));
   SB_CHECK(remember(*past, subject.project.name, program.clock(), code == kDone));
   return code;

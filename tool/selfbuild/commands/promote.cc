@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "base/text.h"
+#include "tool/selfbuild/rollout_options.h"
 #include "tool/selfbuild/version_change.h"
 
 namespace sb::tool {
@@ -14,17 +14,8 @@ struct Options {
   std::string version;
   std::string project;
   bool force = false;
-  std::vector<int> canary;
-  std::string canary_step = "5s";
-  std::string bake = "0s";
+  RolloutOptions rollout;
 };
-
-Result<Json> rollout_of(const Options& options) {
-  SB_TRY(const std::chrono::milliseconds step,
-         doing("reading --canary-step", parse_duration(options.canary_step)));
-  SB_TRY(const std::chrono::milliseconds bake, doing("reading --bake", parse_duration(options.bake)));
-  return Json{{"canary", options.canary}, {"canary_step_ms", step.count()}, {"bake_ms", bake.count()}};
-}
 
 // The named version, or the newest that was good in service: a candidate may be one whose cycle has died, or
 // is still at it.
@@ -53,7 +44,7 @@ Result<int> run(Program& program, const Options& options) {
                 fmt::format("{} was {}: {}", name, history::to_string(version.state), version.state_reason),
                 fmt::format("selfbuild promote {} --force", name));
   }
-  SB_TRY(const Json rollout, rollout_of(options));
+  SB_TRY(const Json rollout, rollout_json(options.rollout, {}));
   return change_version(program, version, history::CycleKind::promote, rollout);
 }
 
@@ -77,18 +68,7 @@ void add_promote(Program& program) {
   command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   command.add_flag("--force", options->force, "Also a version that was rejected or rolled back before");
-  command
-      .add_option("--canary", options->canary,
-                  "Steps in percent of new connections; each is compared with the live version")
-      ->delimiter(',')
-      ->type_name("N,N,...");
-  command.add_option("--canary-step", options->canary_step, "How long each of them lasts")
-      ->capture_default_str()
-      ->type_name("TIME");
-  command
-      .add_option("--bake", options->bake, "Keep the old version alive and idle for so long after the switch")
-      ->capture_default_str()
-      ->type_name("TIME");
+  add_rollout_options(command, options->rollout);
   program.add_json_option(command);
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tool/selfbuild/follow.h"
+#include "tool/selfbuild/rollout_options.h"
 #include "tool/selfbuild/submit.h"
 #include "update/known_tree.h"
 #include "update/live.h"
@@ -19,6 +20,7 @@ struct Options {
   bool dry_run = false;
   bool detach = false;
   bool timings = false;
+  RolloutOptions rollout;
 };
 
 using update::KnownTree;
@@ -113,8 +115,10 @@ Result<int> run(Program& program, const Options& options) {
   if (!options.patch.empty()) {
     SB_TRY(patch, read_patch(program, options.patch));
   }
+  // As the commit says it: a patch does not decide how carefully it goes into service.
+  SB_TRY(const Json rollout, rollout_json(options.rollout, subject.project.rollout));
   if (options.dry_run) return show_plan(program, subject, patch);
-  SB_TRY(const std::int64_t cycle, submit_update(program, subject, patch, options.jobs, caller()));
+  SB_TRY(const std::int64_t cycle, submit_update(program, subject, patch, options.jobs, rollout, caller()));
   if (!options.detach) return follow(program, cycle, {.timings = options.timings});
   if (program.json()) {
     Console::json({{"cycle", history::cycle_name(cycle)}});
@@ -131,12 +135,15 @@ void add_update(Program& program) {
   CLI::App& command = program.add(
       "update", "Update",
       {.sentence = "Build a revision, prove it, put it into service, and go back when it was wrong.",
-       .examples = {{"selfbuild update", "the commit that HEAD names"},
-                    {"selfbuild update v2.1", "any revision that git understands"},
-                    {"selfbuild update --patch fix.patch",
-                     "HEAD with a patch on top (git diff or git format-patch)"},
-                    {"selfbuild update --detach",
-                     "print the cycle and return; watch it with selfbuild status --watch"}},
+       .examples =
+           {{"selfbuild update", "the commit that HEAD names"},
+            {"selfbuild update v2.1", "any revision that git understands"},
+            {"selfbuild update --patch fix.patch", "HEAD with a patch on top (git diff or git format-patch)"},
+            {"selfbuild update --canary 5,25 --bake 60s",
+             "first for 5%, then for 25% of new connections; then for all, with the old version alive for a "
+             "minute; selfbuild.yaml may say so for each update"},
+            {"selfbuild update --detach",
+             "print the cycle and return; watch it with selfbuild status --watch"}},
        .changes = "a stage in the cache, refs/selfbuild/ in the repository, a version in the store, the "
                   "pointer; never "
                   "your checkout, index or branches",
@@ -144,6 +151,7 @@ void add_update(Program& program) {
       [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
   add_patch_option(command, options->patch);
+  add_rollout_options(command, options->rollout);
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
