@@ -1,6 +1,7 @@
 // The way forward: swap → verify → keep. The way back is in activation_rollback.cc.
 #include "activation/activation_cycle.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -76,9 +77,19 @@ void ActivationCycle::resume(const Step& step, const JournalState& journal) {
 
 void ActivationCycle::look_at_what_runs() {
   meter_.start(plan_.to.services);
+  if (!has_to_be_better()) return check_files();
   comparison_.look_at_the_one_before(plan_.to.services, [this] {
     if (!going_back_) check_files();
   });
+}
+
+// A version that is new, beside one that was good. Whoever goes back knows why.
+bool ActivationCycle::has_to_be_better() const {
+  const bool compares = std::ranges::any_of(
+      plan_.to.services, [](const supervise::ServiceSpec& spec) { return spec.compare.any(); });
+  if (!compares || kind_ == history::CycleKind::rollback || plan_.to.version < plan_.from) return false;
+  const Result<history::Version> before = around_.history.version(plan_.to.project, plan_.from);
+  return before && before->state == VersionState::known_good;
 }
 
 void ActivationCycle::start_new(std::size_t index) {

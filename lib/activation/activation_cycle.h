@@ -75,6 +75,7 @@ class ActivationCycle {
  private:
   // -- forward ----------------------------------------------------------------------------------------------
   void look_at_what_runs();
+  [[nodiscard]] bool has_to_be_better() const;
   void check_files();
   void start_new(std::size_t index);
   void prove(std::size_t index);

@@ -33,13 +33,15 @@ class Comparison {
  private:
   struct Side {
     supervise::ServiceSpec spec;
+    bool asks = false;
     Compared seen;
-    int over = 0;  // samples of its memory in a row that were too much
+    int objections = 0;  // in a row
     std::unique_ptr<Questioner> asking;
   };
-  void ask(Side& side, Tally& tally);
+  void ask(Side& side, Tally& tally, os::Milliseconds pace);
   void wait_until_known(os::Milliseconds until);
-  void watch();
+  [[nodiscard]] std::string objection_to(Side& side) const;
+  void look();
 
   os::Timers& timers_;
   supervise::HealthProbe& probe_;

@@ -29,6 +29,17 @@ double rounded(double ms) {
   return std::round(ms * 1000) / 1000;
 }
 
+bool slower(const Tally& live, const Tally& fresh, double part, double factor, double slack) {
+  return live.served > 0 && fresh.served > 0 &&
+         fresh.quantile_ms(part) > live.quantile_ms(part) * factor + slack;
+}
+
+std::string compared(const char* what, const Tally& live, const Tally& fresh, double part,
+                     std::string_view other) {
+  return fmt::format("{} {:.1f} ms, of the {} {:.1f} ms", what, fresh.quantile_ms(part), other,
+                     live.quantile_ms(part));
+}
+
 }  // namespace
 
 double Tally::quantile_ms(double part) const {
@@ -61,7 +72,10 @@ void Tally::count(const supervise::Timed& answer) {
 std::string objection(const Tally& live, const Tally& fresh) {
   constexpr std::string_view kOther = "live version";
   std::string why = error_objection(live, fresh, kOther);
-  return why.empty() ? latency_objection(live, fresh, kOther) : why;
+  if (why.empty()) why = median_objection(live, fresh, kOther);
+  if (why.empty() && slower(live, fresh, 0.99, kP99Factor, kP99SlackMs))
+    why = compared("p99", live, fresh, 0.99, kOther);
+  return why;
 }
 
 std::string error_objection(const Tally& live, const Tally& fresh, std::string_view other) {
@@ -70,18 +84,9 @@ std::string error_objection(const Tally& live, const Tally& fresh, std::string_v
                      live.failed, live.asked(), fresh.last_failure);
 }
 
-std::string latency_objection(const Tally& live, const Tally& fresh, std::string_view other) {
-  if (live.served == 0 || fresh.served == 0) return {};
-  const auto slower = [&](double part, double factor, double slack) {
-    return fresh.quantile_ms(part) > live.quantile_ms(part) * factor + slack;
-  };
-  const auto compared = [&](const char* what, double part) {
-    return fmt::format("{} {:.1f} ms, of the {} {:.1f} ms", what, fresh.quantile_ms(part), other,
-                       live.quantile_ms(part));
-  };
-  if (slower(0.5, kMedianFactor, kMedianSlackMs)) return compared("median", 0.5);
-  if (slower(0.99, kP99Factor, kP99SlackMs)) return compared("p99", 0.99);
-  return {};
+std::string median_objection(const Tally& live, const Tally& fresh, std::string_view other) {
+  return slower(live, fresh, 0.5, kMedianFactor, kMedianSlackMs) ? compared("median", live, fresh, 0.5, other)
+                                                                 : "";
 }
 
 std::string memory_objection(const Compared& compared) {

@@ -33,9 +33,9 @@ struct Tally {
 // Worse: fails 2 points more often, and twice at least; or has more than twice its median plus 5 ms; or more
 // than thrice its p99 plus 20 ms.
 [[nodiscard]] std::string objection(const Tally& live, const Tally& fresh);
-// The two halves of it. `other`: what the one that it is compared with is called.
+// Parts of it. `other`: what the one that it is compared with is called.
 [[nodiscard]] std::string error_objection(const Tally& live, const Tally& fresh, std::string_view other);
-[[nodiscard]] std::string latency_objection(const Tally& live, const Tally& fresh, std::string_view other);
+[[nodiscard]] std::string median_objection(const Tally& live, const Tally& fresh, std::string_view other);
 
 // One service on probation, and the version before; see comparison.h.
 struct Compared {

@@ -63,12 +63,12 @@ struct Exit {
 // "SIGSEGV" for 11.
 [[nodiscard]] std::string signal_name(int signal);
 // Sends a signal to the process (by pidfd, so never to a recycled pid), and to its process group when asked.
+void send_signal(const Process& process, int signal, bool whole_group = false);
 // Resident memory of a process and its descendants, in bytes; what they share counts for each. 0 when it has
 // gone.
 [[nodiscard]] std::uint64_t resident_bytes(pid_t process);
 // The process, then its descendants.
 [[nodiscard]] std::vector<pid_t> with_descendants(pid_t process);
-void send_signal(const Process& process, int signal, bool whole_group = false);
 
 // The value of NAME in this process's environment, or empty.
 [[nodiscard]] std::string environment_variable(const char* name);

@@ -87,6 +87,7 @@ class World {
     host_.edit("selfbuild.yaml", "127.0.0.1:0", address_);
     host_.edit("selfbuild.yaml", "timeout: 2s, failures", "timeout: 300ms, failures");
     host_.edit("selfbuild.yaml", "start_timeout: 10s", "start_timeout: 1s");
+    host_.edit("selfbuild.yaml", "probation: 2s", "probation: 4s");
     host_.edit("selfbuild.yaml", "drain_timeout: 5s", "drain_timeout: 1s\n  compare: [memory]");
     host_.commit("first");
     must("selfbuild update", selfbuild({"update"}));
@@ -409,7 +410,7 @@ std::vector<Failure> failures() {
        .seed_ms = kSeedRollback,
        .kills = true,
        .happen = bad_version("--crash-after 500", 3, 3)},
-      {.name = "new version leaks in probation",
+      {.name = "new version takes too much memory",
        .seed_ms = kSeedRollback,
        .happen = bad_version("--grow 200", 3)},
       {.name = "build fails", .seed_ms = kSeedSwap, .happen = does_not_build},
