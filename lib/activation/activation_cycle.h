@@ -101,6 +101,9 @@ class ActivationCycle {
   void hold_sick();  // the sick version is not to be started again
   void start_old(std::size_t index);
   void point_back();
+  [[nodiscard]] std::vector<int> ways_back();  // versions; none: it stays
+  void take_way_back(const std::vector<int>& ways, std::size_t index);
+  void aim_at(const history::Version& version);
   [[nodiscard]] std::string why_not_back();  // empty: the version before may be gone back to
   void stay_here(const std::string& why);
   void freeze(const std::string& reason);

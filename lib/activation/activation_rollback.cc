@@ -1,5 +1,6 @@
 // The way back: before the pointer moved (failed; the old version was live all the time), and after
 // (rolled_back).
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -14,6 +15,16 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::size_t kLogLines = 12;
+
+Result<std::vector<supervise::ServiceSpec>> services_of(const history::Version& version) {
+  SB_TRY(const Json list, parse_json(version.services_json));
+  std::vector<supervise::ServiceSpec> services;
+  for (const Json& one : list) {
+    SB_TRY(supervise::ServiceSpec spec, supervise::service_from_json(one));
+    services.push_back(std::move(spec));
+  }
+  return services;
+}
 
 Status set_pointer(os::FileSystem& files, const fs::path& pointer, const std::string& text) {
   if (!text.empty()) return files.point_durably(pointer, text);
@@ -83,11 +94,78 @@ void ActivationCycle::roll_back(const std::string& service, const std::string& c
   sick_service_ = service;
   timer_.reset();
   meter_.something_moves();
-  if (const std::string why = why_not_back(); !why.empty()) return stay_here(why);
+  const std::vector<int> ways = ways_back();
+  if (ways.empty()) return stay_here(why_not_back());
   hold_sick();
   note(record(history::Step::rolling_back,
               {{"cause", cause_}, {"service", service}, {"to", plan_.from}, {"aborted", aborted_}}));
-  later([this] { start_old(0); });
+  later([this, ways] { take_way_back(ways, 0); });
+}
+
+// The version before, unless history calls it bad; then those that were good, newest first.
+std::vector<int> ActivationCycle::ways_back() {
+  if (aborted_ || plan_.from == 0) return {plan_.from};
+  std::vector<int> ways;
+  if (why_not_back().empty()) ways.push_back(plan_.from);
+  const auto versions = around_.history.versions(plan_.to.project);
+  if (!versions) return ways;
+  for (const history::Version& version : *versions) {
+    std::error_code code;
+    const bool good = version.state == history::VersionState::known_good &&
+                      version.number != plan_.to.version && version.number != plan_.from &&
+                      fs::exists(around_.home.version(plan_.to.project, version.number), code);
+    if (good) ways.push_back(version.number);
+  }
+  return ways;
+}
+
+// The first one whose files are still those that were proved; when none is, the first one all the same.
+void ActivationCycle::take_way_back(const std::vector<int>& ways, std::size_t index) {
+  if (index == ways.size()) return start_old(0);
+  const int number = ways[index];
+  const Result<history::Version> version = around_.history.version(plan_.to.project, number);
+  const auto take = [this, number, version] {
+    if (number != plan_.from) aim_at(*version);
+    start_old(0);
+  };
+  const bool alive = number == plan_.from && old_rests();
+  if (alive || !version || version->outputs.empty() || !around_.check_version) return take();
+  around_.check_version(
+      *version, around_.home.version(plan_.to.project, number),
+      [this, ways, index, take, alive = std::weak_ptr<int>(alive_)](const Status& same) {
+        if (alive.expired()) return;
+        if (same) return take();
+        around_.log(fmt::format("{} of {} is no way back: {}", history::version_name(ways[index]),
+                                plan_.to.project, one_line(same.error())));
+        take_way_back(ways, index + 1);
+      });
+}
+
+// Another version than the one before is gone back to.
+void ActivationCycle::aim_at(const history::Version& version) {
+  const auto services = services_of(version);
+  if (!services) return note(fail(services.error()));
+  SwapPlan::Befores before;
+  for (const supervise::ServiceSpec& spec : *services) {
+    before.push_back({.deployment = {.project = version.project,
+                                     .version = version.number,
+                                     .directory = around_.home.version(version.project, version.number),
+                                     .spec = spec},
+                      .wanted = true});
+  }
+  for (SwapPlan::Before& old : plan_.before) {
+    const auto same = [&old](const SwapPlan::Before& one) {
+      return one.deployment.spec.name == old.deployment.spec.name;
+    };
+    if (std::ranges::any_of(before, same)) continue;
+    old.wanted = false;  // that version does not have it
+    before.push_back(std::move(old));
+  }
+  cause_ += fmt::format("; back to {}, since {} is none to go back to", history::version_name(version.number),
+                        history::version_name(plan_.from));
+  plan_.before = std::move(before);
+  plan_.from = version.number;
+  plan_.pointer_before = pointer_text(version.number);
 }
 
 void ActivationCycle::hold_sick() {

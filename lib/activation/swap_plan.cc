@@ -40,8 +40,12 @@ Result<const Json*> array(const Json& value, const char* key) {
 
 }  // namespace
 
+std::string pointer_text(int version) {
+  return fmt::format("versions/v{}", version);
+}
+
 std::string SwapPlan::pointer_after() const {
-  return fmt::format("versions/v{}", to.version);
+  return pointer_text(to.version);
 }
 
 std::vector<supervise::Deployment> SwapPlan::deployments() const {

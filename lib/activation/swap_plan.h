@@ -43,7 +43,8 @@ struct SwapPlan {
     supervise::Deployment deployment;
     bool wanted = true;
   };
-  std::vector<Before> before;
+  using Befores = std::vector<Before>;
+  Befores before;
   int from = 0;                // the version that was live; 0: none
   std::string pointer_before;  // the pointer's text, empty when there was none
   int attempt = 1;
@@ -56,6 +57,8 @@ struct SwapPlan {
   [[nodiscard]] std::chrono::milliseconds probation() const;
 };
 
+// What a pointer to that version says.
+[[nodiscard]] std::string pointer_text(int version);
 [[nodiscard]] Json to_json(const Rollout& rollout);
 // Without any of its keys: as every version. usage: percentages that do not ascend from 1 to 99.
 [[nodiscard]] Result<Rollout> rollout_from_json(const Json& value);

@@ -55,7 +55,7 @@ class Activation : public ::testing::Test {
                                                           .probe = world_.probe,
                                                           .home = world_.home,
                                                           .log = world_.around->log,
-                                                          .check_version = {}});
+                                                          .check_version = check_version_});
   }
   // kill -9 and the next start, as the conductor does it.
   void crash() {
@@ -164,6 +164,7 @@ class Activation : public ::testing::Test {
 
   tests::FakeWorld world_;
   FaultyFiles files_;
+  CheckVersion check_version_;  // none: files are believed
   supervise::SwapMode mode_ = supervise::SwapMode::overlap;
   std::unique_ptr<history::History> history_;
   std::unique_ptr<Activator> activator_;
