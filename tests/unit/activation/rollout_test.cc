@@ -280,8 +280,7 @@ class WayBack : public Promotion {
       history::Version version;
       version.project = "p";
       version.services_json = dump_json(Json::array({supervise::to_json(this->version(number).spec)}));
-      version.outputs = {
-          {.path = "web", .mode = 0755, .size = 1, .sha256 = std::string(64, 'a'), .object = {}}};
+      version.outputs.push_back({.path = "web", .object = {}, .sha256 = std::string(64, 'a')});
       ASSERT_TRUE(history_->add_version(version).has_value());
       std::filesystem::create_directories(world_.home.version("p", number));
     }
