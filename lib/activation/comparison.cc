@@ -132,6 +132,7 @@ void Comparison::stop() {
 
 std::vector<Compared> Comparison::result() const {
   std::vector<Compared> all;
+  all.reserve(sides_.size());
   for (const std::unique_ptr<Side>& side : sides_) all.push_back(side->seen);
   return all;
 }

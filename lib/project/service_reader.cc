@@ -161,6 +161,7 @@ void read_environment(Fields& spec, std::vector<std::string>& environment) {
 
 void read_compare(Fields& spec, supervise::Compare& compare) {
   std::vector<std::string> known;
+  known.reserve(supervise::kCompareWords.size());
   for (const auto& [word, what] : supervise::kCompareWords) known.emplace_back(word);
   std::vector<std::string> words;
   spec.list("compare", words, [&known](const std::string& word) {

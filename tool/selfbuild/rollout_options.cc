@@ -18,17 +18,20 @@ Result<milliseconds> duration(const std::string& text, milliseconds usual, const
 
 }  // namespace
 
-void add_rollout_options(CLI::App& command, RolloutOptions& options) {
+void add_rollout_options(CLI::App& command, RolloutOptions& options, const std::string& otherwise) {
   command
       .add_option("--canary", options.canary,
                   "Steps in percent of new connections; each is compared with the live version")
       ->delimiter(',')
       ->type_name("N,N,...");
-  command.add_option("--canary-step", options.canary_step, "How long each of them lasts (default: 5s)")
+  command
+      .add_option("--canary-step", options.canary_step,
+                  "How long each of them lasts (default: " + otherwise + "5s)")
       ->type_name("TIME");
   command
-      .add_option("--bake", options.bake,
-                  "Keep the old version alive and idle for so long after the switch (default: 0s)")
+      .add_option(
+          "--bake", options.bake,
+          "Keep the old version alive and idle for so long after the switch (default: " + otherwise + "0s)")
       ->type_name("TIME");
 }
 

@@ -16,8 +16,8 @@ struct RolloutOptions {
   std::string canary_step;
   std::string bake;
 };
-// Their help says what goes without them.
-void add_rollout_options(CLI::App& command, RolloutOptions& options);
+// `otherwise`: what goes without --canary-step and --bake, as their help says it.
+void add_rollout_options(CLI::App& command, RolloutOptions& options, const std::string& otherwise);
 
 // What cycle.begin and activation.begin take as `rollout`. What is not asked for is as `usual` says.
 [[nodiscard]] Result<Json> rollout_json(const RolloutOptions& options, const project::Rollout& usual);

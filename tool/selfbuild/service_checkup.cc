@@ -19,13 +19,13 @@ using std::chrono::milliseconds;
 using supervise::ServiceSpec;
 using testrun::Cooperation;
 
-struct Subject {
+struct LiveService {
   history::Version version;
   ServiceSpec spec;
   bool steered = false;
 };
 
-Result<Subject> find_subject(const os::Home& home, history::History& past, const std::string& name) {
+Result<LiveService> find_subject(const os::Home& home, history::History& past, const std::string& name) {
   SB_TRY(const Json status, update::ConductorLink(home).call_once("conductor.status", Json::object()));
   std::vector<std::string> known;
   for (const Json& service : status.value("services", Json::array())) {
@@ -42,7 +42,7 @@ Result<Subject> find_subject(const os::Home& home, history::History& past, const
     for (const Json& one : services) {
       SB_TRY(ServiceSpec spec, supervise::service_from_json(one));
       if (spec.name == name)
-        return Subject{
+        return LiveService{
             .version = std::move(version), .spec = std::move(spec), .steered = steering == "steered"};
     }
     return fail(ErrorKind::corrupt, fmt::format("{} of {} has no service {}",
@@ -55,7 +55,8 @@ Result<Subject> find_subject(const os::Home& home, history::History& past, const
               "selfbuild status");
 }
 
-Result<Cooperation> examine(const os::Home& home, const Subject& subject, const sandbox::Envelope& envelope) {
+Result<Cooperation> examine(const os::Home& home, const LiveService& subject,
+                            const sandbox::Envelope& envelope) {
   if (subject.spec.may_bind()) return testrun::unseen(subject.spec);
   SB_TRY(const os::TemporaryFolder folder, os::TemporaryFolder::make("selfbuild-doctor"));
   const testrun::ProbeRequest request{
@@ -80,7 +81,7 @@ std::string answer_words(const Cooperation& cooperation) {
                                : "; a request that was half sent by then was not answered";
 }
 
-std::string page(const Subject& subject, const Cooperation& cooperation, const Console& console) {
+std::string page(const LiveService& subject, const Cooperation& cooperation, const Console& console) {
   std::string text;
   const auto line = [&](std::string_view label, const std::string& words) {
     text += paragraph(fmt::format("{:<11}", label), words, console.columns);
@@ -103,7 +104,7 @@ std::string page(const Subject& subject, const Cooperation& cooperation, const C
 Result<int> check_service(Program& program, const std::string& name, const sandbox::Envelope& envelope) {
   SB_TRY(const os::Home* home, program.home());
   SB_TRY(history::History * past, program.history());
-  SB_TRY(const Subject subject, find_subject(*home, *past, name));
+  SB_TRY(const LiveService subject, find_subject(*home, *past, name));
   SB_TRY(const Cooperation cooperation, examine(*home, subject, envelope));
   if (program.json()) {
     Json value = testrun::to_json(cooperation);

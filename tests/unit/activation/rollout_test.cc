@@ -172,7 +172,7 @@ TEST_F(ProbationCompared, goes_back_from_one_that_takes_much_more_memory_for_a_w
   world_.pass(750);
   EXPECT_EQ(last_step(), history::Step::verifying);
   world_.pass(500);
-  goes_back("300 MiB of memory, of the version before 50 MiB");
+  goes_back("300.0 MiB of memory, of the version before 50.0 MiB");
 }
 
 TEST_F(ProbationCompared, keeps_one_that_is_worse_in_what_is_not_compared) {

@@ -68,7 +68,7 @@ void add_promote(Program& program) {
   command.add_option("--project", options->project, "The project (default: the one around this folder)")
       ->type_name("NAME");
   command.add_flag("--force", options->force, "Also a version that was rejected or rolled back before");
-  add_rollout_options(command, options->rollout);
+  add_rollout_options(command, options->rollout, "");
   program.add_json_option(command);
 }
 

@@ -151,7 +151,7 @@ void add_update(Program& program) {
       [&program, options] { return run(program, *options); });
   command.add_option("REV", options->revision, "The revision to build")->capture_default_str();
   add_patch_option(command, options->patch);
-  add_rollout_options(command, options->rollout);
+  add_rollout_options(command, options->rollout, "as selfbuild.yaml says, or ");
   command.add_option("--jobs", options->jobs, "How many compilers at once; 0 lets Ninja decide")
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
