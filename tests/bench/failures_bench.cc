@@ -290,7 +290,7 @@ std::string all_versions_broken(World& world, int) {
 
 std::string stuck(World& world, int) {
   const pid_t before = world.service_pid();
-  world.count_in_flight();
+  world.count_deaths(1);  // every connection may come to wait for it
   ::kill(before, SIGSTOP);
   world.wait_until_another_serves(before);
   return "";
@@ -421,7 +421,11 @@ std::vector<Failure> failures() {
        .answers = false,
        .happen = all_versions_broken},
       {.name = "stuck service", .seed_ms = kSeedCrash, .kills = true, .happen = stuck},
-      {.name = "program is being written", .seed_ms = kSeedCrash, .kills = true, .happen = busy_program},
+      {.name = "program is being written",
+       .seed_ms = kSeedCrash,
+       .kills = true,
+       .answers = false,
+       .happen = busy_program},
       {.name = "no descriptors left", .seed_ms = kSeedCrash, .kills = true, .happen = no_descriptors},
       {.name = "child keeps the socket",
        .seed_ms = kSeedCrash,
