@@ -16,16 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kLogLines = 12;
 
-Result<std::vector<supervise::ServiceSpec>> services_of(const history::Version& version) {
-  SB_TRY(const Json list, parse_json(version.services_json));
-  std::vector<supervise::ServiceSpec> services;
-  for (const Json& one : list) {
-    SB_TRY(supervise::ServiceSpec spec, supervise::service_from_json(one));
-    services.push_back(std::move(spec));
-  }
-  return services;
-}
-
 Status set_pointer(os::FileSystem& files, const fs::path& pointer, const std::string& text) {
   if (!text.empty()) return files.point_durably(pointer, text);
   std::error_code code;
@@ -143,7 +133,10 @@ void ActivationCycle::take_way_back(const std::vector<int>& ways, std::size_t in
 
 // Another version than the one before is gone back to.
 void ActivationCycle::aim_at(const history::Version& version) {
-  const auto services = services_of(version);
+  const auto services = [&version]() -> Result<std::vector<supervise::ServiceSpec>> {
+    SB_TRY(const Json list, parse_json(version.services_json));
+    return supervise::services_from_json(list);
+  }();
   if (!services) return note(fail(services.error()));
   SwapPlan::Befores before;
   for (const supervise::ServiceSpec& spec : *services) {

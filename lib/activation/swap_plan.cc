@@ -131,10 +131,7 @@ Result<SwapPlan> plan_from_json(std::int64_t cycle, const Json& value) {
   SB_TRY(plan.pointer_before, json_string(value, "pointer_before"));
   SB_TRY(plan.to.rollout, rollout_from_json(value.value("rollout", Json::object())));
   SB_TRY(const Json* services, array(value, "services"));
-  for (const Json& one : *services) {
-    SB_TRY(supervise::ServiceSpec spec, supervise::service_from_json(one));
-    plan.to.services.push_back(std::move(spec));
-  }
+  SB_TRY(plan.to.services, supervise::services_from_json(*services));
   SB_TRY(const Json* before, array(value, "before"));
   for (const Json& one : *before) {
     SB_TRY(SwapPlan::Before read, before_from_json(one));

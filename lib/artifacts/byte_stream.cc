@@ -8,6 +8,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "os/file_system.h"
+
 namespace sb::artifacts {
 
 namespace fs = std::filesystem;
@@ -66,20 +68,12 @@ Status seal(int fd, unsigned mode, const fs::path& path) {
   return {};
 }
 
-Status sync_folder(const fs::path& folder) {
-  const fs::path name = folder.empty() ? fs::path(".") : folder;
-  const UniqueFd fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || ::fsync(fd.get()) != 0)
-    return fail(errno_error(fmt::format("cannot sync folder {}", name.string())));
-  return {};
-}
-
 Status make_folder_durably(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
     return fail(errno_error(fmt::format("cannot create folder {}", folder.string())));
   }
   // Also when it was there: another process may have made it a moment ago and not have synced it yet.
-  return sync_folder(folder.parent_path());
+  return os::sync_folder(folder.parent_path());
 }
 
 Result<Incoming> Incoming::make(const fs::path& folder) {

@@ -19,7 +19,6 @@ namespace sb::artifacts {
 [[nodiscard]] Status write_all(int fd, std::string_view bytes);
 // Sets the permission bits and syncs the data.
 [[nodiscard]] Status seal(int fd, unsigned mode, const std::filesystem::path& path);
-[[nodiscard]] Status sync_folder(const std::filesystem::path& folder);
 // mkdir, and the entry in the folder above is on disk, whoever made it.
 [[nodiscard]] Status make_folder_durably(const std::filesystem::path& folder);
 

@@ -82,7 +82,7 @@ Result<bool> is_stored(const fs::path& object, const StoredFile& file) {
     return fail(errno_error(fmt::format("cannot renew the age of {}", object.string())));
   }
   // Another writer may have renamed it here a moment ago: it is on disk before this one says so, too.
-  SB_CHECK(sync_folder(object.parent_path()));
+  SB_CHECK(os::sync_folder(object.parent_path()));
   return true;
 }
 
@@ -199,7 +199,7 @@ Status ObjectStore::copy_to(const ObjectId& id, const fs::path& path, unsigned m
       return fail(damaged(id, found));
     }
     SB_CHECK(seal(copy.get(), mode, path));
-    return sync_folder(path.parent_path());
+    return os::sync_folder(path.parent_path());
   }();
   if (!copied) ::unlink(path.c_str());
   return doing(copying, copied);

@@ -119,7 +119,8 @@ class Answer {
       line = refusal(make_error(ErrorKind::refused, fmt::format("an answer of {} bytes; the limit is {}",
                                                                 line.size(), kMaxJsonBytes)));
     }
-    if (!asked_.hold) return send(asked_.server, asked_.connection, std::move(line));
+    // An error promises nothing.
+    if (!asked_.hold || !result) return send(asked_.server, asked_.connection, std::move(line));
     asked_.hold([line = std::move(line), server = asked_.server, connection = asked_.connection,
                  id = *asked_.id](const Status& held) {
       send(server, connection, held ? line : error_line(id, kFailed, held.error()));
@@ -237,6 +238,7 @@ void SocketServer::call(const std::string& method, const Json& params, Reply rep
   if (handler == methods_.end()) return reply(fail(unknown_method(method)));
   if (Hold held = hold(method)) {
     reply = Reply([held = std::move(held), reply = std::move(reply)](const Result<Json>& result) {
+      if (!result) return reply(result);
       held([reply, result](const Status& good) { reply(good ? result : Result<Json>(fail(good.error()))); });
     });
   }

@@ -47,8 +47,8 @@ using Method = std::function<void(const Request&, Reply)>;
 using Outcome = std::function<void(const Result<Json>&)>;
 using Witness = std::function<Outcome(const std::string& method, const Request&)>;
 
-// Asked at each request; what it gives, if anything, is called with the sending of the answer, which it may
-// put off, or turn into an error.
+// Asked at each request; what it gives, if anything, is called with the sending of the answer, unless that is
+// an error; it may put it off, or turn it into one.
 using Sending = std::function<void(const Status&)>;
 using Hold = std::function<void(const Sending&)>;
 using Gate = std::function<Hold(const std::string& method)>;

@@ -67,8 +67,8 @@ class CommitSync {
   // -- of the thread, once it runs
   Database database_;
   bool in_doubt_ = false;  // a sync failed: the next one would say nothing of what it was about
-  // -- of the loop
   Post post_;
+  // -- of the loop
   std::uint64_t commits_ = 0;
   std::uint64_t synced_ = 0;
   std::deque<Waiting> waiting_;

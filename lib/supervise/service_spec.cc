@@ -274,4 +274,14 @@ Result<ServiceSpec> service_from_json(const Json& value) {
   return spec;
 }
 
+Result<std::vector<ServiceSpec>> services_from_json(const Json& value) {
+  if (!value.is_array()) return fail(ErrorKind::usage, "\"services\" must be an array");
+  std::vector<ServiceSpec> services;
+  for (const Json& one : value) {
+    SB_TRY(ServiceSpec spec, service_from_json(one));
+    services.push_back(std::move(spec));
+  }
+  return services;
+}
+
 }  // namespace sb::supervise

@@ -96,5 +96,7 @@ struct ServiceSpec {
 [[nodiscard]] nlohmann::json to_json(const ServiceSpec& spec);
 // Strict: unknown keys, wrong types and impossible values are ErrorKind::usage.
 [[nodiscard]] Result<ServiceSpec> service_from_json(const nlohmann::json& value);
+// A version's: an array of them.
+[[nodiscard]] Result<std::vector<ServiceSpec>> services_from_json(const nlohmann::json& value);
 
 }  // namespace sb::supervise

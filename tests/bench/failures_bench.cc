@@ -33,6 +33,7 @@
 #include "bench/must.h"
 #include "bench/records.h"
 #include "bench/swap_peers.h"
+#include "os/process.h"
 #include "support/files.h"
 #include "support/installation.h"
 #include "support/load_client.h"
@@ -184,11 +185,9 @@ class World {
     for (const char* open : {"running", "waiting"}) {
       if (!overview.value(open, Json::array()).empty()) return "a cycle is open: " + overview[open].dump();
     }
-    for (const pid_t parent : {conductor_pid(), keeper_pid()}) {
-      for (const pid_t child : children_of(parent)) {
-        if (tests::read(fmt::format("/proc/{}/stat", child)).find(") Z ") != std::string::npos)
-          return fmt::format("{} is a zombie", child);
-      }
+    for (const pid_t process : os::with_descendants(keeper_pid())) {
+      if (tests::read(fmt::format("/proc/{}/stat", process)).find(") Z ") != std::string::npos)
+        return fmt::format("{} is a zombie", process);
     }
     // A swap's last descriptors go when the old version has ended. A conductor that was started again has its
     // own.
@@ -204,13 +203,6 @@ class World {
   [[nodiscard]] std::ptrdiff_t descriptors() const {
     return std::distance(fs::directory_iterator(fmt::format("/proc/{}/fd", conductor_pid())), {});
   }
-  [[nodiscard]] static std::vector<pid_t> children_of(pid_t parent) {
-    std::vector<pid_t> all;
-    std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", parent));
-    for (pid_t child = 0; children >> child;) all.push_back(child);
-    return all;
-  }
-
   std::string address_ = free_address();
   tests::Installation host_;
   SmallDisk disk_{host_.home().state()};

@@ -38,12 +38,12 @@ Result<LiveService> find_subject(const os::Home& home, history::History& past, c
       return fail(ErrorKind::not_found, fmt::format("service {} is of no version of any project", name),
                   "selfbuild status");
     SB_TRY(history::Version version, past.version(project, static_cast<int>(number)));
-    SB_TRY(const Json services, parse_json(version.services_json));
-    for (const Json& one : services) {
-      SB_TRY(ServiceSpec spec, supervise::service_from_json(one));
-      if (spec.name == name)
-        return LiveService{
-            .version = std::move(version), .spec = std::move(spec), .steered = steering == "steered"};
+    SB_TRY(const Json list, parse_json(version.services_json));
+    SB_TRY(std::vector<ServiceSpec> services, supervise::services_from_json(list));
+    const auto one = std::ranges::find(services, name, &ServiceSpec::name);
+    if (one != services.end()) {
+      return LiveService{
+          .version = std::move(version), .spec = std::move(*one), .steered = steering == "steered"};
     }
     return fail(ErrorKind::corrupt, fmt::format("{} of {} has no service {}",
                                                 history::version_name(version.number), project, name));

@@ -2,7 +2,7 @@
 // receipt.
 #include <nlohmann/json.hpp>
 
-#include "unit/activation/activation_fixture.h"
+#include "unit/activation/promotion_fixture.h"
 
 namespace sb::activation {
 namespace {
@@ -11,44 +11,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-class Promotion : public Activation {
- protected:
-  Promotion() : Activation(/*steers=*/true) {}
-  void SetUp() override { keep_first_version(); }
-
-  [[nodiscard]] Request careful(std::vector<int> canary, int bake_ms = 0) {
-    Request careful = request(2);
-    careful.rollout.canary = std::move(canary);
-    careful.rollout.bake = std::chrono::milliseconds(bake_ms);
-    return careful;
-  }
-  // v2 is up, and its proofs are given.
-  void start(const Request& wanted) {
-    begin(wanted);
-    all_ready();
-    world_.pass(40);
-  }
-  [[nodiscard]] Json detail_of(history::Step step) const {
-    Json detail;
-    const std::vector<history::JournalRecord> journal = history_->journal(cycle_).value();
-    for (const history::JournalRecord& record : journal) {
-      if (record.step == step) detail = parse_json(record.detail).value_or(Json());
-    }
-    return detail;
-  }
-  [[nodiscard]] ActivationCycle& running_one() { return **activator_->in_progress(); }
-  // What an automatic rollback needs to know: v1 was good.
-  void remember_versions(history::VersionState first = history::VersionState::known_good) {
-    for (int number = 1; number <= 2; ++number) {
-      history::Version version;
-      version.project = "p";
-      version.services_json = "[]";
-      ASSERT_TRUE(history_->add_version(version).has_value());
-    }
-    ASSERT_GOOD(history_->set_version_state("p", 1, first, "as the test says"));
-  }
-};
 
 TEST_F(Promotion, asks_the_new_version_on_the_real_port_before_any_user_reaches_it) {
   start(request(2));
@@ -119,91 +81,6 @@ TEST_F(Promotion, takes_a_canary_back_that_dies) {
   EXPECT_THAT(running(1), SizeIs(1));
 }
 
-// A service whose manifest says `compare`.
-class ProbationCompared : public Promotion {
- protected:
-  [[nodiscard]] Request compared(supervise::Compare compare) {
-    Request wanted = request(2);
-    for (supervise::ServiceSpec& spec : wanted.services) spec.compare = compare;
-    return wanted;
-  }
-  // v2 serves, and its probation has just begun; v1 was looked at before.
-  void bring_to_probation(const Request& wanted) {
-    begin(wanted);
-    world_.pass(2'000);  // the questions to v1
-    all_ready();
-    world_.pass(200);
-    ASSERT_EQ(last_step(), history::Step::verifying) << world_.log;
-  }
-  void goes_back(const std::string& why) {
-    ASSERT_EQ(last_step(), history::Step::rolling_back) << world_.log;
-    all_ready();
-    world_.pass(100);
-    EXPECT_EQ(outcome_.outcome, "rolled_back");
-    EXPECT_THAT(outcome_.cause, HasSubstr(why));
-    EXPECT_EQ(pointer(), "versions/v1");
-  }
-  static constexpr std::uint64_t kMiB = 1U << 20U;
-};
-
-TEST_F(ProbationCompared, goes_back_from_one_that_answers_more_slowly) {
-  remember_versions();
-  world_.probe.slowness[world_.folder(2)] = std::chrono::milliseconds(30);
-  bring_to_probation(compared({.latency = true}));
-  world_.pass(1'000);
-  EXPECT_EQ(last_step(), history::Step::verifying) << "it warms up";
-  world_.pass(4'000);
-  goes_back("service web: median 30.0 ms, of the version before 1.0 ms");
-  const Json compared = detail_of(history::Step::rolled_back)["receipt"]["compared"];
-  EXPECT_EQ(compared[0]["service"], "web") << compared.dump();
-}
-
-TEST_F(ProbationCompared, goes_back_from_one_that_takes_much_more_memory_for_a_while) {
-  remember_versions();
-  world_.processes.resident[running(1).front()] = 50 * kMiB;
-  bring_to_probation(compared({.memory = true}));
-  std::uint64_t& resident = world_.processes.resident[running(2).front()];
-  world_.pass(1'000);
-  resident = 300 * kMiB;
-  world_.pass(750);
-  resident = 60 * kMiB;  // it was for a moment only
-  world_.pass(300);
-  resident = 300 * kMiB;
-  world_.pass(750);
-  EXPECT_EQ(last_step(), history::Step::verifying);
-  world_.pass(500);
-  goes_back("300.0 MiB of memory, of the version before 50.0 MiB");
-}
-
-TEST_F(ProbationCompared, keeps_one_that_is_worse_in_what_is_not_compared) {
-  remember_versions();
-  world_.probe.slowness[world_.folder(2)] = std::chrono::milliseconds(30);
-  world_.processes.resident[running(1).front()] = kMiB;
-  bring_to_probation(compared({.errors = true}));
-  world_.processes.resident[running(2).front()] = 1024 * kMiB;
-  world_.pass(10'000);
-  EXPECT_EQ(outcome_.outcome, "kept");
-  const Json compared = detail_of(history::Step::kept)["receipt"]["compared"][0];
-  EXPECT_GE(compared["before"]["served"], 50) << compared.dump();
-  EXPECT_GE(compared["after"]["served"], 20) << compared.dump();
-}
-
-TEST_F(ProbationCompared, does_not_wait_for_ever_for_a_version_before_that_does_not_answer) {
-  remember_versions();
-  world_.probe.cannot_ask = true;
-  begin(compared({.errors = true}));
-  world_.pass(4'000);
-  EXPECT_THAT(running(2), IsEmpty());
-  world_.pass(2'000);
-  EXPECT_THAT(running(2), SizeIs(1));
-}
-
-TEST_F(ProbationCompared, is_for_versions_that_are_new_beside_one_that_was_good) {
-  remember_versions(history::VersionState::rejected);
-  begin(compared({.errors = true}));
-  EXPECT_THAT(running(2), SizeIs(1)) << "nobody asked v1 first";
-}
-
 TEST_F(Promotion, keeps_the_old_version_alive_while_the_new_one_bakes) {
   start(careful({}, 60'000));
   EXPECT_EQ(last_step(), history::Step::baking);
@@ -270,62 +147,6 @@ TEST_F(Promotion, never_goes_back_to_a_version_that_was_rejected) {
   EXPECT_THAT(running(1), IsEmpty());
   EXPECT_EQ(world_.status().pin, "frozen");
   EXPECT_EQ(world_.status().version, 2);
-}
-
-// v1 and v2 were in service, v3 turns ill there.
-class WayBack : public Promotion {
- protected:
-  void bring_up_third(history::VersionState second) {
-    for (int number = 1; number <= 3; ++number) {
-      history::Version version;
-      version.project = "p";
-      version.services_json = dump_json(Json::array({supervise::to_json(this->version(number).spec)}));
-      version.outputs.push_back({.path = "web", .object = {}, .sha256 = std::string(64, 'a')});
-      ASSERT_TRUE(history_->add_version(version).has_value());
-      std::filesystem::create_directories(world_.home.version("p", number));
-    }
-    start(request(2));
-    world_.pass(20'000);
-    ASSERT_EQ(outcome_.outcome, "kept") << world_.log;
-    ASSERT_GOOD(history_->set_version_state("p", 1, history::VersionState::known_good, ""));
-    ASSERT_GOOD(history_->set_version_state("p", 2, second, "as the test says"));
-    start(request(3));
-    world_.pass(100);
-    ASSERT_EQ(last_step(), history::Step::verifying) << world_.log;
-    world_.probe.sick.insert(world_.folder(3));
-    world_.pass(1'000);
-    for (int i = 0; i < 3; ++i) {
-      all_ready();
-      world_.pass(1'000);
-    }
-  }
-};
-
-TEST_F(WayBack, leads_past_a_version_that_was_rejected) {
-  bring_up_third(history::VersionState::rejected);
-  EXPECT_EQ(outcome_.outcome, "rolled_back") << world_.log;
-  EXPECT_THAT(outcome_.cause, HasSubstr("; back to v1, since v2 is none to go back to"));
-  EXPECT_EQ(pointer(), "versions/v1");
-  EXPECT_EQ(world_.status().version, 1);
-}
-
-TEST_F(WayBack, leads_past_a_version_whose_files_are_damaged) {
-  check_version_ = [this](const history::Version& version, const std::filesystem::path&,
-                          const std::function<void(Status)>& answer) {
-    const bool damaged = version.number == 2 && last_step() == history::Step::rolling_back;
-    answer(damaged ? fail(ErrorKind::corrupt, "another file") : Status{});
-  };
-  open();
-  bring_up_third(history::VersionState::known_good);
-  EXPECT_EQ(pointer(), "versions/v1") << world_.log;
-  EXPECT_EQ(world_.status().version, 1);
-  EXPECT_THAT(world_.log, HasSubstr("v2 of p is no way back: another file"));
-}
-
-TEST_F(WayBack, is_the_version_before_when_that_was_good) {
-  bring_up_third(history::VersionState::known_good);
-  EXPECT_EQ(outcome_.outcome, "rolled_back") << world_.log;
-  EXPECT_EQ(pointer(), "versions/v2");
 }
 
 TEST_F(Promotion, does_not_go_back_a_second_time) {

@@ -21,13 +21,7 @@ Result<activation::Request> request_from(const Json& params) {
   request.version = static_cast<int>(version);
   SB_TRY(const std::string directory, json_string(params, "directory"));
   request.directory = directory;
-  const auto services = params.find("services");
-  if (services == params.end() || !services->is_array())
-    return fail(ErrorKind::usage, "\"services\" must be an array");
-  for (const Json& one : *services) {
-    SB_TRY(supervise::ServiceSpec spec, supervise::service_from_json(one));
-    request.services.push_back(std::move(spec));
-  }
+  SB_TRY(request.services, supervise::services_from_json(params.value("services", Json())));
   SB_TRY(request.rollout, activation::rollout_from_json(params.value("rollout", Json::object())));
   return request;
 }
