@@ -176,34 +176,56 @@ class Decider {
   }
 
   Status look_up(PlannedEdge& edge, const std::vector<FileTable::Number>& discovered) {
+    if (const ResultsMemo::Edge* last = last_of(edge)) {
+      SB_CHECK(recall_result(edge, *last, discovered));
+      if (edge.verdict != Verdict::miss) return {};
+    }
     if (edge.facts.portable) {
       SB_CHECK(look_up(edge, *edge.facts.portable, discovered));
       if (edge.verdict == Verdict::hit) edge.reach = Reach::everywhere;
       if (edge.verdict != Verdict::miss) return {};
     }
     SB_CHECK(look_up(edge, edge.facts.action, discovered));
-    if (edge.verdict == Verdict::hit)
-      edge.reach = state_.normal.is_needed() ? Reach::at_this_path : Reach::everywhere;
+    if (edge.verdict == Verdict::hit) edge.reach = reach_of_own();
+    return {};
+  }
+
+  // Of a result that was found by the edge's own action.
+  [[nodiscard]] Reach reach_of_own() const {
+    return state_.normal.is_needed() ? Reach::at_this_path : Reach::everywhere;
+  }
+
+  // Nothing: the edge is refused.
+  Result<std::optional<Key>> result_key(PlannedEdge& edge, const Key& action,
+                                        const std::vector<FileTable::Number>& discovered) {
+    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, action, discovered));
+    if (named.refusal.empty()) return named.key;
+    edge.verdict = Verdict::refused;
+    edge.why = std::move(named.refusal);
+    return std::nullopt;
+  }
+
+  // Whether it is the result of the last build again.
+  Status recall_result(PlannedEdge& edge, const ResultsMemo::Edge& last,
+                       const std::vector<FileTable::Number>& discovered) {
+    const bool portable = last.portable && edge.facts.portable;
+    SB_TRY(const std::optional<Key> key,
+           result_key(edge, portable ? *edge.facts.portable : edge.facts.action, discovered));
+    if (!key || *key != last.key) return {};
+    edge.verdict = Verdict::hit;
+    edge.reach = portable ? Reach::everywhere : reach_of_own();
+    edge.why.clear();
+    edge.key = last.key;
+    edge.result = last.result;
+    edge.object_ns = last.object_ns;
+    edge.was_remembered = true;
     return {};
   }
 
   Status look_up(PlannedEdge& edge, const Key& action, const std::vector<FileTable::Number>& discovered) {
-    SB_TRY(EdgeKeys::Named named, state_.keys.result_key(edge.facts, action, discovered));
-    if (!named.refusal.empty()) {
-      edge.verdict = Verdict::refused;
-      edge.why = std::move(named.refusal);
-      return {};
-    }
-    if (const ResultsMemo::Edge* last = last_of(edge); last != nullptr && last->key == named.key) {
-      edge.verdict = Verdict::hit;
-      edge.why.clear();
-      edge.key = named.key;
-      edge.result = last->result;
-      edge.object_ns = last->object_ns;
-      edge.was_remembered = true;
-      return {};
-    }
-    SB_TRY(std::optional<ActionResult> result, state_.store.result(named.key, state_.request.owner));
+    SB_TRY(const std::optional<Key> key, result_key(edge, action, discovered));
+    if (!key) return {};
+    SB_TRY(std::optional<ActionResult> result, state_.store.result(*key, state_.request.owner));
     if (!result) {
       set_general_reason(edge, "an input has other contents than in any run before");
       return {};
@@ -222,7 +244,7 @@ class Decider {
     }
     edge.verdict = Verdict::hit;
     edge.why.clear();
-    edge.key = named.key;
+    edge.key = *key;
     edge.result = *std::move(result);
     return {};
   }

@@ -356,6 +356,10 @@ class Keeper {
     return state_.store.note_build(note());
   }
 
+  [[nodiscard]] static bool has_portable_key(const PlannedEdge& edge) {
+    return edge.facts.portable && edge.reach == Reach::everywhere;
+  }
+
   // For the next build of this graph; unless it would hardly learn more than from the memo that is there.
   void leave_memo() {
     const auto news = rows_.size() + static_cast<std::size_t>(
@@ -374,13 +378,18 @@ class Keeper {
                        .list = edge.list,
                        .discovered = edge.discovered,
                        .key = edge.key,
+                       .portable = has_portable_key(edge),
                        .result = edge.result};
     }
     for (const Row& row : rows_) {
       if (!row.is_right) continue;
       ResultsMemo::Edge& edge = memo.edges[static_cast<std::size_t>(row.edge - state_.edges.data())];
-      edge = {
-          .known = true, .list = row.list, .discovered = row.path_ids, .key = row.key, .result = row.result};
+      edge = {.known = true,
+              .list = row.list,
+              .discovered = row.path_ids,
+              .key = row.key,
+              .portable = has_portable_key(*row.edge),
+              .result = row.result};
       // As this build sees it, and not as it was stored.
       for (Output& output : edge.result.outputs) {
         output.path = state_.normal.here(output.path);

@@ -19,6 +19,7 @@ void put_edge(std::string& to, const ResultsMemo::Edge& edge,
   put_number(to, edge.discovered.size());
   for (const ActionStore::PathId id : edge.discovered) put_number(to, positions.at(id));
   to += edge.key.bytes();
+  put_number(to, edge.portable ? 1 : 0);
   put_text(to, to_bytes(edge.result.outputs));
   put_text(to, edge.result.printed);
   put_number(to, static_cast<std::uint64_t>(edge.result.took_ms));
@@ -62,6 +63,7 @@ std::optional<ResultsMemo> results_memo_from(std::string_view bytes) {
     for (ActionStore::PathId& id : edge.discovered)
       id = memo.paths[wire.number_up_to(memo.paths.size() - 1)].first;
     edge.key = Key::from_bytes(wire.text(kKeyBytes));
+    edge.portable = wire.number() != 0;
     std::optional<std::vector<Output>> outputs = outputs_from(wire.text(wire.number()));
     if (!outputs) return std::nullopt;
     edge.result.outputs = *std::move(outputs);

@@ -20,6 +20,7 @@ struct ResultsMemo {
     ActionStore::ListId list = 0;
     std::vector<ActionStore::PathId> discovered;  // what the list says
     Key key;
+    bool portable = false;  // the key is of the portable action
     ActionResult result;
     std::vector<std::int64_t> object_ns{};  // by output; not remembered, but looked at
   };

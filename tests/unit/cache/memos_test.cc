@@ -88,6 +88,7 @@ ResultsMemo some_results() {
                    .list = 5,
                    .discovered = {70'000, 9, 70'000},
                    .key = key_of("result"),
+                   .portable = true,
                    .result = {.outputs = {{.kind = Output::Kind::shared,
                                            .executable = false,
                                            .path = "x.o",
@@ -109,6 +110,7 @@ TEST_F(Memos, of_results_come_back_as_they_were) {
   EXPECT_EQ(edge.list, 5);
   EXPECT_EQ(edge.discovered, (std::vector<ActionStore::PathId>{70'000, 9, 70'000}));
   EXPECT_EQ(edge.key, key_of("result"));
+  EXPECT_TRUE(edge.portable);
   EXPECT_EQ(edge.result.outputs, some_results().edges[1].result.outputs);
   EXPECT_EQ(edge.result.printed, "x.cc:1: warning\n");
   EXPECT_EQ(edge.result.took_ms, 40);
