@@ -103,10 +103,11 @@ std::expected<Framing, Refusal> framing_of(const RequestHead& head, std::size_t 
 }
 
 std::string_view reason_of(int status) {
-  static constexpr std::array<std::pair<int, std::string_view>, 19> kReasons{{
+  static constexpr std::array<std::pair<int, std::string_view>, 20> kReasons{{
       {200, "OK"},
       {202, "Accepted"},
       {204, "No Content"},
+      {303, "See Other"},
       {400, "Bad Request"},
       {401, "Unauthorized"},
       {403, "Forbidden"},

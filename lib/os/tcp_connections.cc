@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -33,6 +34,9 @@ constexpr unsigned kEstablished = 1;
 constexpr unsigned kCloseWait = 8;
 constexpr std::uint32_t kDoubtMs = 1000;
 
+// info: null when the kernel says less.
+using Wanted = std::function<bool(const inet_diag_msg& socket, const tcp_info* info)>;
+
 bool spoke_last(const inet_diag_msg& socket, const tcp_info* info) {
   if (socket.idiag_rqueue > 0 || socket.idiag_wqueue > 0) return true;
   if (info == nullptr || info->tcpi_bytes_received == 0) return false;
@@ -55,8 +59,9 @@ const tcp_info* info_of(const nlmsghdr& message, const inet_diag_msg& socket) {
   return nullptr;
 }
 
-// The inodes of all such connections of the host, whoever has them.
-std::vector<Inode> all_unanswered(std::uint8_t family, std::span<const std::uint16_t> ports) {
+// The inodes of the wanted connections of the host, whoever has them.
+std::vector<Inode> all_wanted(std::uint8_t family, std::span<const std::uint16_t> ports,
+                              const Wanted& wanted) {
   const UniqueFd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   struct {
     nlmsghdr header{};
@@ -82,7 +87,7 @@ std::vector<Inode> all_unanswered(std::uint8_t family, std::span<const std::uint
       const auto& socket = *static_cast<const inet_diag_msg*>(NLMSG_DATA(message));
       const bool meant = std::ranges::find(ports, ntohs(socket.id.idiag_sport)) != ports.end();
       // Nobody has accepted one without an inode.
-      if (meant && socket.idiag_inode != 0 && spoke_last(socket, info_of(*message, socket)))
+      if (meant && socket.idiag_inode != 0 && wanted(socket, info_of(*message, socket)))
         found.push_back(socket.idiag_inode);
     }
   }
@@ -105,15 +110,31 @@ int held_by(pid_t process, const std::vector<Inode>& inodes) {
   return count;
 }
 
-}  // namespace
-
-int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports) {
-  std::vector<Inode> inodes = all_unanswered(AF_INET, ports);
-  std::ranges::copy(all_unanswered(AF_INET6, ports), std::back_inserter(inodes));
+// Of the wanted connections, how many the process and its descendants have.
+int count(pid_t process, std::span<const std::uint16_t> ports, const Wanted& wanted) {
+  std::vector<Inode> inodes = all_wanted(AF_INET, ports, wanted);
+  std::ranges::copy(all_wanted(AF_INET6, ports, wanted), std::back_inserter(inodes));
   if (inodes.empty()) return 0;
   int count = 0;
   for (const pid_t one : with_descendants(process)) count += held_by(one, inodes);
   return count;
+}
+
+}  // namespace
+
+int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports) {
+  return count(process, ports, spoke_last);
+}
+
+bool answers_connections(pid_t process, std::span<const std::uint16_t> ports,
+                         std::chrono::milliseconds within) {
+  const auto limit = static_cast<std::uint32_t>(within.count());
+  return count(process, ports, [limit](const inet_diag_msg&, const tcp_info* info) {
+           if (info == nullptr || info->tcpi_bytes_received == 0 || info->tcpi_bytes_sent == 0) return false;
+           const std::uint32_t asked = info->tcpi_last_data_recv;
+           const std::uint32_t answered = info->tcpi_last_data_sent;
+           return asked < limit && answered <= asked;
+         }) > 0;
 }
 
 }  // namespace sb::os

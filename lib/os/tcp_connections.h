@@ -1,6 +1,7 @@
 // What the TCP connections of a process wait for, seen from outside of it: sock_diag(7) of the kernel.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 
@@ -14,5 +15,10 @@ namespace sb::os {
 // Question and answer within a tick of the kernel (a few milliseconds) cannot be told apart by their times,
 // and count for a second. Takes about a millisecond per thousand connections of the host. Thread-safe.
 [[nodiscard]] int unanswered_connections(pid_t process, std::span<const std::uint16_t> ports);
+
+// Whether one of these connections, which must still be there, was asked and has answered within the last
+// `within`. False as well when the host does not tell.
+[[nodiscard]] bool answers_connections(pid_t process, std::span<const std::uint16_t> ports,
+                                       std::chrono::milliseconds within);
 
 }  // namespace sb::os

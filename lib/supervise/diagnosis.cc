@@ -47,7 +47,31 @@ std::string row(std::string_view label, std::string_view value) {
   return fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", label, escaped(value));
 }
 
-std::string details_of(const Diagnosis& diagnosis) {
+// The newest known good one before that which cannot be started.
+const KnownVersion* way_back(const Diagnosis& diagnosis) {
+  const KnownVersion* found = nullptr;
+  for (const KnownVersion& one : diagnosis.versions) {
+    const bool good = one.state == "known_good" && one.number < diagnosis.version;
+    if (good && (found == nullptr || one.number > found->number)) found = &one;
+  }
+  return found;
+}
+
+std::string buttons_of(const Diagnosis& diagnosis) {
+  std::string html = fmt::format(
+      "<form method=\"post\" action=\"{}\">\n<p><label>Token, from state/http.token in the conductor's "
+      "home:<br>"
+      "<input type=\"password\" name=\"token\" size=\"64\" autocomplete=\"off\" required></label></p>\n"
+      "<p><button name=\"act\" value=\"restart\">Start it again now</button>\n",
+      kActPath);
+  if (const KnownVersion* back = way_back(diagnosis)) {
+    html += fmt::format("<button name=\"act\" value=\"rollback\">Put v{} back into service</button>\n",
+                        back->number);
+  }
+  return html + "</p></form>\n";
+}
+
+std::string details_of(const Diagnosis& diagnosis, bool buttons) {
   std::vector<std::string> versions;
   versions.reserve(diagnosis.versions.size());
   for (const KnownVersion& one : diagnosis.versions) {
@@ -62,6 +86,7 @@ std::string details_of(const Diagnosis& diagnosis) {
   html += row("Versions", join(versions, ", "));
   html += "</table>\n";
   html += fmt::format("<h2>What helps</h2>\n<pre>{}</pre>\n", escaped(diagnosis.remedy));
+  if (buttons) html += buttons_of(diagnosis);
   if (!diagnosis.output.empty()) {
     html += fmt::format("<h2>What it printed last</h2>\n<pre>{}</pre>\n", escaped(diagnosis.output));
   }
@@ -81,7 +106,7 @@ std::string remedy_for(const Diagnosis& diagnosis) {
   return "selfbuild update    # in the folder of " + diagnosis.project;
 }
 
-Answer as_page(const Diagnosis& diagnosis, bool details) {
+Answer as_page(const Diagnosis& diagnosis, bool details, bool buttons) {
   const std::string title =
       details ? escaped(name_of(diagnosis)) + " cannot be started" : "This service is not available";
   constexpr std::string_view kStyle =
@@ -95,7 +120,7 @@ Answer as_page(const Diagnosis& diagnosis, bool details) {
               "<style>{1}</style></head><body>\n<h1>{0}</h1>\n"
               "<p>The conductor answers for it, and goes on trying to start it.</p>\n"
               "{2}</body></html>\n",
-              title, kStyle, details ? details_of(diagnosis) : "")};
+              title, kStyle, details ? details_of(diagnosis, buttons) : "")};
 }
 
 Answer as_json(const Diagnosis& diagnosis, bool details) {

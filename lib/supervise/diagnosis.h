@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sb::supervise {
@@ -28,6 +29,9 @@ struct Diagnosis {
   bool details = true;  // false: nobody is told more than that it does not work
 };
 
+// Where the page's form is posted to: token=…&act=restart, or rollback.
+inline constexpr std::string_view kActPath = "/.selfbuild/act";
+
 // The command that is most likely to help.
 [[nodiscard]] std::string remedy_for(const Diagnosis& diagnosis);
 
@@ -36,8 +40,8 @@ struct Answer {
   std::string body;
 };
 // Nothing but the fact when `details` is false, since the rest may be nobody else's business. Whatever the
-// service printed is shown as text and nothing else.
-[[nodiscard]] Answer as_page(const Diagnosis& diagnosis, bool details);
+// service printed is shown as text and nothing else. buttons: among the details, a form for kActPath.
+[[nodiscard]] Answer as_page(const Diagnosis& diagnosis, bool details, bool buttons = false);
 [[nodiscard]] Answer as_json(const Diagnosis& diagnosis, bool details);
 
 }  // namespace sb::supervise

@@ -45,13 +45,22 @@ class ThreadedProbe final : public HealthProbe {
   ThreadedProbe(const ThreadedProbe&) = delete;
   ThreadedProbe& operator=(const ThreadedProbe&) = delete;
 
+  // Loads what HTTP needs, beside the work, and calls once, on the event loop. Questions wait until then: while
+  // the dynamic linker loads, no thread can be started, and the loop would wait with it.
+  void load(std::function<void(const Status&)> loaded);
   void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
            const std::filesystem::path& directory, std::function<void(const Timed&)> answer) override;
   [[nodiscard]] bool idle() const { return threads_.empty(); }
 
  private:
+  // Runs `work` on a thread, and what it returns on the event loop, after the thread's end. False: no thread.
+  using Done = std::function<void()>;
+  bool start(std::function<Done()> work);
+
   os::EventLoop& loop_;
   std::list<std::thread> threads_;  // touched on the event loop only
+  bool loading_ = false;
+  std::vector<std::function<void()>> waiting_;  // questions
 };
 
 }  // namespace sb::supervise

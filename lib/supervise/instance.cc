@@ -18,6 +18,7 @@ constexpr os::Milliseconds kStartInterval{25};
 constexpr os::Milliseconds kWatchdogGrace{200};
 // Many services that were started in one moment are not all asked in one moment.
 constexpr double kJitter = 0.1;
+constexpr int kMostBusy = 10;  // checks in a row
 
 }  // namespace
 
@@ -57,8 +58,9 @@ void Instance::enter(Stage stage) {
   next_probe_ = around_.timers.after(os::Milliseconds(0), [this] { stage_done(); });
 }
 
-void Instance::heard_in_stage(const Status& status) {
+void Instance::heard_in_stage(const Timed& answer) {
   if (phase_ != Phase::starting) return;
+  const Status& status = answer.status;
   const ProbeSpec& probe = stage_probe();
   good_in_a_row_ = status ? good_in_a_row_ + 1 : 0;
   if (!status) last_failure_ = one_line(status.error());
@@ -120,7 +122,7 @@ void Instance::became_ill(const std::string& cause) {
 void Instance::ask(const ProbeSpec& probe, Heard heard) {
   around_.probe.ask(probe, origin_.sockets, origin_.deployment.directory,
                     [this, heard, alive = std::weak_ptr<int>(alive_)](const Timed& answer) {
-                      if (!alive.expired()) (this->*heard)(answer.status);
+                      if (!alive.expired()) (this->*heard)(answer);
                     });
 }
 
@@ -140,18 +142,35 @@ void Instance::ask_readiness_again() {
                                          [this] { ask(spec().ready, &Instance::heard_readiness); });
 }
 
-void Instance::heard_health(const Status& status) {
+// No answer in time is no sign of a hang while users are answered: it has much to do. But a connection on
+// which the two sides only show that they are there looks the same, so this holds for a while.
+bool Instance::is_busy(const ProbeSpec& probe, const Timed& answer) {
+  if (answer.status || answer.took < probe.timeout || busy_in_a_row_ == kMostBusy ||
+      !around_.processes.answers(origin_.process, ports(), probe.timeout)) {
+    busy_in_a_row_ = answer.status ? 0 : busy_in_a_row_;
+    return false;
+  }
+  if (++busy_in_a_row_ == 1)
+    around_.log(fmt::format("{}: a health check got no answer in time, but users did: it does not count",
+                            spec().name));
+  return true;
+}
+
+void Instance::heard_health(const Timed& answer) {
   if (phase_ != Phase::up) return;
+  const Status& status = answer.status;
   if (status) ++checks_passed_;
-  const bool counts = !reloading_ && (status || status.error().kind != ErrorKind::environment);
+  const bool counts = !reloading_ && (status || status.error().kind != ErrorKind::environment) &&
+                      !is_busy(spec().health, answer);
   if (counts && health_.answer(status.has_value(), around_.timers.clock().monotonic())) {
     return became_ill(fmt::format("{}: {}", health_.reason("health check"), one_line(status.error())));
   }
   ask_health_again();
 }
 
-void Instance::heard_readiness(const Status& status) {
+void Instance::heard_readiness(const Timed& answer) {
   if (phase_ != Phase::up) return;
+  const Status& status = answer.status;
   ask_readiness_again();
   const bool counts = !reloading_ && (status || status.error().kind != ErrorKind::environment);
   if (!counts || !readiness_.answer(status.has_value(), around_.timers.clock().monotonic())) return;
@@ -267,13 +286,19 @@ void Instance::kill_after(os::Milliseconds delay) {
   deadline_ = around_.timers.after(delay, [this] { kill(); });
 }
 
-int Instance::unanswered() const {
+// Of its TCP sockets.
+std::vector<std::uint16_t> Instance::ports() const {
   std::vector<std::uint16_t> ports;
   for (const BoundAddress& socket : origin_.sockets) {
     const Result<Address> address = parse_address(socket.address);
     if (address && !address->is_unix()) ports.push_back(static_cast<std::uint16_t>(address->port));
   }
-  return ports.empty() ? 0 : around_.processes.unanswered(origin_.process, ports);
+  return ports;
+}
+
+int Instance::unanswered() const {
+  const std::vector<std::uint16_t> own = ports();
+  return own.empty() ? 0 : around_.processes.unanswered(origin_.process, own);
 }
 
 void Instance::kill() {

@@ -80,7 +80,7 @@ class Instance {
 
  private:
   enum class Stage { start, ready, health };
-  using Heard = void (Instance::*)(const Status&);
+  using Heard = void (Instance::*)(const Timed&);
 
   [[nodiscard]] const ServiceSpec& spec() const { return origin_.deployment.spec; }
   [[nodiscard]] const ProbeSpec& stage_probe() const;
@@ -95,9 +95,11 @@ class Instance {
   [[nodiscard]] os::Milliseconds until_next(const ProbeSpec& probe) const;
   void ask_health_again();
   void ask_readiness_again();
-  void heard_in_stage(const Status& status);
-  void heard_health(const Status& status);
-  void heard_readiness(const Status& status);
+  void heard_in_stage(const Timed& answer);
+  void heard_health(const Timed& answer);
+  void heard_readiness(const Timed& answer);
+  [[nodiscard]] bool is_busy(const ProbeSpec& probe, const Timed& answer);
+  [[nodiscard]] std::vector<std::uint16_t> ports() const;
   void reload_within(os::Milliseconds time);
   void stop_by_itself();
   void take_main_process(pid_t pid);
@@ -116,6 +118,7 @@ class Instance {
   bool told_to_end_ = false;
   int good_in_a_row_ = 0;  // of the stage
   int checks_passed_ = 0;
+  int busy_in_a_row_ = 0;  // health checks that it did not answer while it answered its users
   ProbeVerdict health_;
   ProbeVerdict readiness_;
   std::string last_failure_;

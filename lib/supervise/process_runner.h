@@ -41,6 +41,9 @@ class ProcessRunner {
   [[nodiscard]] virtual std::uint64_t resident_bytes(const os::Process& process) = 0;
   // How many of its clients wait for an answer, see os/tcp_connections.h.
   [[nodiscard]] virtual int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) = 0;
+  // Whether it has answered one of them within that time, the same.
+  [[nodiscard]] virtual bool answers(const os::Process& process, std::span<const std::uint16_t> ports,
+                                     os::Milliseconds within) = 0;
   // Calls as long as a process under this listener (os/bind_filter.h) waits for an answer, or none is left.
   [[nodiscard]] virtual os::Watch on_bind_calls(int listener, std::function<void()> callback) = 0;
 };
@@ -68,6 +71,10 @@ class RealProcessRunner final : public ProcessRunner {
   }
   [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
     return os::unanswered_connections(process.pid, ports);
+  }
+  [[nodiscard]] bool answers(const os::Process& process, std::span<const std::uint16_t> ports,
+                             os::Milliseconds within) override {
+    return os::answers_connections(process.pid, ports, within);
   }
   [[nodiscard]] os::Watch on_bind_calls(int listener, std::function<void()> callback) override {
     return loop_.on_readable(listener, std::move(callback));

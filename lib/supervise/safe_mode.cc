@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/unique_fd.h"
+#include "http/access.h"
 #include "http/message.h"
 #include "http/request_head.h"
 
@@ -21,6 +23,8 @@ namespace {
 constexpr int kAcceptsAtOnce = 16;  // then the loop has its turn
 constexpr os::Milliseconds kWithoutDescriptors{100};
 constexpr std::size_t kMostIgnored = 256 * 1024;  // of a body that nobody reads
+constexpr std::size_t kLongestForm = 1024;
+constexpr os::Milliseconds kForAnAct{60'000};  // with who waits for it
 
 // The description of a listening socket is shared with the instances, and so is O_NONBLOCK: it is the service
 // that decides. Set only while no instance could see it, and for the length of one accept.
@@ -90,7 +94,8 @@ http::Response unavailable(const Diagnosis& diagnosis, const Answer& answer, std
           .body = answer.body,
           .fields = {{"Retry-After", fmt::to_string(retry_after(diagnosis, now_ms))},
                      {"Vary", "Accept"},
-                     {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}}};
+                     {"Content-Security-Policy",
+                      "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}}};
 }
 
 }  // namespace
@@ -100,12 +105,15 @@ struct HttpSafeMode::Connection {
   std::shared_ptr<const Diagnosis> diagnosis;
   bool local = false;
   http::RequestHead head{};
+  std::optional<std::size_t> form_size{};  // an act is asked for
+  std::string form{};                      // as far as it has come
   std::string out{};
   bool answered = false;
   std::size_t ignored = 0;  // bytes that came after the head
   os::Watch readable{};
   os::Watch writable{};
   os::Watch deadline{};
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // for who answers later
 };
 
 HttpSafeMode::HttpSafeMode(os::EventLoop& loop, Limits limits) : loop_(loop), limits_(limits) {}
@@ -186,9 +194,11 @@ void HttpSafeMode::readable(std::list<Connection>::iterator connection) {
     if (connection->ignored > kMostIgnored) connections_.erase(connection);
     return;
   }
+  const std::string_view text(bytes.data(), size);
+  if (connection->form_size) return take_form(connection, text);
   using State = http::RequestHead::State;
-  http::RequestHead& head = connection->head;
-  switch (head.take(std::string_view(bytes.data(), size))) {
+  std::size_t used = 0;
+  switch (connection->head.take(text, used)) {
     case State::incomplete:
       return;
     case State::not_http:
@@ -201,19 +211,57 @@ void HttpSafeMode::readable(std::list<Connection>::iterator connection) {
     case State::too_large:
       return answer(connection, refusal(431, "the header is too large"));
     case State::complete:
-      break;
+      return asked(connection, text.substr(used));
   }
+}
+
+void HttpSafeMode::asked(std::list<Connection>::iterator connection, std::string_view rest) {
+  const http::RequestHead& head = connection->head;
   const Diagnosis& diagnosis = *connection->diagnosis;
   const bool details = diagnosis.details && connection->local && !is_forwarded(head);
-  const Answer body = wants_json(head) ? as_json(diagnosis, details) : as_page(diagnosis, details);
+  const bool buttons = !acts_.token.empty();
+  if (details && buttons && head.method() == "POST" && head.target() == kActPath) {
+    const auto framing = http::framing_of(head, kLongestForm);
+    if (!framing) return answer(connection, refusal(framing.error().status, framing.error().why));
+    connection->form_size = framing->body;
+    return take_form(connection, rest);
+  }
+  const Answer body = wants_json(head) ? as_json(diagnosis, details) : as_page(diagnosis, details, buttons);
   const http::Response response = unavailable(diagnosis, body, loop_.clock().unix_ms());
   const bool is_head = head.method() == "HEAD";
   answer(connection,
          http::to_bytes(response, is_head ? http::BodyKind::none_for_head : http::BodyKind::whole, false));
 }
 
+void HttpSafeMode::take_form(std::list<Connection>::iterator connection, std::string_view bytes) {
+  const std::size_t missing = *connection->form_size - connection->form.size();
+  connection->form += bytes.substr(0, missing);
+  if (bytes.size() < missing) return;
+  connection->readable.reset();  // until it is answered
+  act(connection);
+}
+
+void HttpSafeMode::act(std::list<Connection>::iterator connection) {
+  const std::string act = http::form_value(connection->form, "act");
+  if (!http::same_token(http::form_value(connection->form, "token"), acts_.token))
+    return answer(connection, refusal(403, "this is not the token: see state/http.token in the home"));
+  if (act != "restart" && act != "rollback")
+    return answer(connection, refusal(400, "act is restart or rollback"));
+  connection->deadline = loop_.after(kForAnAct, [this, connection] { connections_.erase(connection); });
+  acts_.perform(connection->diagnosis->service, act,
+                [this, connection, alive = std::weak_ptr<bool>(connection->alive)](const Status& done) {
+                  if (alive.expired()) return;
+                  if (!done) return answer(connection, refusal(409, one_line(done.error())));
+                  const http::Response see{.status = 303, .fields = {{"Location", "/"}}};
+                  answer(connection, http::to_bytes(see, http::BodyKind::whole, /*keep_alive=*/false));
+                });
+}
+
 void HttpSafeMode::answer(std::list<Connection>::iterator connection, std::string bytes) {
   connection->answered = true;
+  if (!connection->readable)
+    connection->readable =
+        loop_.on_readable(connection->fd.get(), [this, connection] { readable(connection); });
   connection->out = std::move(bytes);
   write(connection);
 }

@@ -1,14 +1,16 @@
 // Safe mode: while no version of a service can be started, the conductor itself answers on the service's
 // sockets, with what is wrong and what helps. Everybody gets the same answer, 503, and the connection ends;
-// who does not speak HTTP is hung up on.
+// who does not speak HTTP is hung up on. Who has the token may act on the page itself.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "os/event_loop.h"
 #include "supervise/diagnosis.h"
 
@@ -29,6 +31,15 @@ class SafeMode {
 // On the event loop.
 class HttpSafeMode final : public SafeMode {
  public:
+  // What the page's buttons ask for: a form that is posted to kActPath with the token, from this host and not
+  // through a proxy. The token is all that protects it: other pages cannot know it.
+  struct Acts {
+    std::string token;  // empty: the page has no buttons
+    // act: "restart" or "rollback". `done` is called once, on the loop, now or later.
+    std::function<void(const std::string& service, const std::string& act,
+                       std::function<void(const Status&)> done)>
+        perform;
+  };
   struct Limits {
     std::size_t connections = 256;     // one more, and the oldest is given up
     os::Milliseconds patience{5'000};  // with each, from its first byte to its end
@@ -36,6 +47,7 @@ class HttpSafeMode final : public SafeMode {
   explicit HttpSafeMode(os::EventLoop& loop) : HttpSafeMode(loop, Limits{}) {}
   HttpSafeMode(os::EventLoop& loop, Limits limits);
   ~HttpSafeMode() override;
+  void offer(Acts acts) { acts_ = std::move(acts); }
   HttpSafeMode(const HttpSafeMode&) = delete;
   HttpSafeMode& operator=(const HttpSafeMode&) = delete;
 
@@ -58,11 +70,15 @@ class HttpSafeMode final : public SafeMode {
   void accept_some(const std::string& service, int socket);
   void add(int fd, const std::shared_ptr<const Diagnosis>& diagnosis);
   void readable(std::list<Connection>::iterator connection);
+  void asked(std::list<Connection>::iterator connection, std::string_view rest);
+  void take_form(std::list<Connection>::iterator connection, std::string_view bytes);
+  void act(std::list<Connection>::iterator connection);
   void answer(std::list<Connection>::iterator connection, std::string bytes);
   void write(std::list<Connection>::iterator connection);
 
   os::EventLoop& loop_;
   Limits limits_;
+  Acts acts_;
   std::map<std::string, Standing> standing_;
   std::list<Connection> connections_;  // oldest first
 };

@@ -10,7 +10,6 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -62,15 +61,6 @@ Size size_of(const Ours& ours) {
       size.database_kib += static_cast<double>(file.file_size()) / 1024;
   }
   return size;
-}
-
-// The same program as another file: what runs already is not put into its own place.
-std::string next_conductor(const Ours& ours, int nth) {
-  const fs::path copy = ours.host().scratch() / "conductor";
-  fs::copy_file(fs::path(SELFBUILD_PROGRAM).replace_filename("conductor"), copy,
-                fs::copy_options::overwrite_existing);
-  std::ofstream(copy, std::ios::app) << nth;
-  return copy.string();
 }
 
 void kill_service(const Ours& ours, LoadClient& load, std::uint64_t& in_flight) {
@@ -131,7 +121,7 @@ int run(int argc, char** argv) {
     if (due(replaced, re_execs, round)) {
       const int before = conductor_of(ours);
       must("selfbuild conductor upgrade",
-           ours.host().selfbuild({"conductor", "upgrade", next_conductor(ours, replaced)}));
+           ours.host().selfbuild({"conductor", "upgrade", next_conductor(ours.host(), replaced)}));
       if (conductor_of(ours) == before) break;
       ++replaced;
     }

@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -23,13 +22,10 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/unique_fd.h"
+#include "bench/alone.h"
 #include "bench/commands.h"
 #include "bench/must.h"
 #include "bench/records.h"
@@ -55,18 +51,6 @@ constexpr int kAttempts = 3;
 
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-// False when either is not allowed; the figures scatter then.
-bool be_alone() {
-  if (::unshare(CLONE_NEWNET) != 0) return false;
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq loopback{};
-  std::snprintf(loopback.ifr_name, sizeof loopback.ifr_name, "lo");
-  loopback.ifr_flags = IFF_UP;
-  if (::ioctl(fd.get(), SIOCSIFFLAGS, &loopback) != 0) return false;
-  const sched_param priority{.sched_priority = 10};
-  return ::sched_setscheduler(0, SCHED_FIFO, &priority) == 0;
 }
 
 LoadSpec open_loop(const std::string& address) {
@@ -316,9 +300,7 @@ int run(int argc, char** argv) {
   Plan plan{.serving = {.program = service_program(), .boot_ms = kBootMs, .work_ms = kWorkMs},
             .requests = static_cast<std::uint64_t>(arguments.take("--requests", 1'000'000)),
             .swaps = arguments.take("--swaps", 100)};
-  if (!be_alone())
-    fmt::print(stderr,
-               "not root: measured in the network of the host, at normal priority; figures scatter\n");
+  be_alone();
   Records records("swap");
   const auto wanted = [&](std::string_view part) { return only.empty() || only == part; };
   if (wanted("open")) compare("open", open_loop, kPeerSwaps, plan, records);

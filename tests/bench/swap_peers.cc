@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -23,6 +24,7 @@
 #include "base/unique_fd.h"
 #include "bench/commands.h"
 #include "support/files.h"
+#include "support/wait.h"
 
 namespace sb::bench {
 namespace {
@@ -61,9 +63,10 @@ class Program : public Peer {
     std::vector<std::pair<std::string, std::string>> files;  // name, text; "run" is made executable
     std::vector<std::string> start;                          // "{folder}" is the folder
     std::vector<std::string> swap;
+    std::string status{};  // a file that ends with the serving process when nothing is under way; or empty
   };
   Program(std::string address, const Recipe& recipe)
-      : address_(std::move(address)), folder_(tests::temporary_folder()) {
+      : address_(std::move(address)), folder_(tests::temporary_folder()), status_(recipe.status) {
     for (const auto& [name, text] : recipe.files) {
       const fs::path file = folder_.path() / name;
       tests::write(file, placed(text));
@@ -79,7 +82,10 @@ class Program : public Peer {
     ::kill(process_->pid(), SIGTERM);
     (void)process_->wait();
   }
-  void swap() override { must(swap_.front(), tests::run_program(swap_, folder_.path(), {})); }
+  void swap() override {
+    tests::wait_until([&] { return is_settled(); });
+    must(swap_.front(), tests::run_program(swap_, folder_.path(), {}));
+  }
   [[nodiscard]] std::string address() const override { return address_; }
 
  private:
@@ -88,8 +94,15 @@ class Program : public Peer {
       text.replace(at, std::string_view("{folder}").size(), folder_.path().string());
     return text;
   }
+  [[nodiscard]] bool is_settled() const {
+    if (status_.empty()) return true;
+    const fs::path file = folder_.path() / status_;
+    return fs::exists(file) && tests::read(file).ends_with(":" + get(address_, "/pid"));
+  }
+
   std::string address_;
   os::TemporaryFolder folder_;
+  std::string status_;
   std::vector<std::string> swap_;
   std::unique_ptr<tests::Background> process_;
 };
@@ -145,7 +158,8 @@ std::unique_ptr<Peer> start_start_server(const Serving& serving) {
       address, Program::Recipe{
                    .files = {{"run", script}},
                    .start = {"start_server", "--port=" + address, state[0], state[1], "--", "{folder}/run"},
-                   .swap = {"start_server", "--restart", state[0], state[1]}});
+                   .swap = {"start_server", "--restart", state[0], state[1]},
+                   .status = "status"});
 }
 
 std::unique_ptr<Peer> start_nginx(const Serving& /*serving*/) {
@@ -262,6 +276,17 @@ void Ours::wait_for_standby() const {
   while (!ready()) continue;
 }
 
+fs::path conductor_program() {
+  return fs::path(SELFBUILD_PROGRAM).replace_filename("conductor");
+}
+
+std::string next_conductor(const tests::Installation& host, int nth) {
+  const fs::path copy = host.scratch() / "conductor";
+  fs::copy_file(conductor_program(), copy, fs::copy_options::overwrite_existing);
+  std::ofstream(copy, std::ios::app) << nth;
+  return copy.string();
+}
+
 std::string service_program() {
   static const os::TemporaryFolder kFolder = [] {
     os::TemporaryFolder folder = tests::temporary_folder();
@@ -276,6 +301,20 @@ std::string service_program() {
 
 std::unique_ptr<Peer> start_floor(const std::string& program) {
   return std::make_unique<Floor>(program);
+}
+
+std::unique_ptr<Peer> start_relay(const std::string& server) {
+  const std::string address = free_address();
+  const std::string configuration = fmt::format(
+      "defaults\n  mode http\n  timeout client 60s\n  timeout connect 1s\n  timeout server 60s\n"
+      "  retries 10\n  retry-on conn-failure empty-response\n  option redispatch\n"
+      "frontend relay\n  bind {}\n  default_backend service\n"
+      "backend service\n  http-reuse always\n  server one {}\n",
+      address, server);
+  return std::make_unique<Program>(address,
+                                   Program::Recipe{.files = {{"conf", configuration}},
+                                                   .start = {"haproxy", "-db", "-f", "{folder}/conf"},
+                                                   .swap = {"true"}});
 }
 
 std::string free_address() {

@@ -3,6 +3,7 @@
 // answer by themselves.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -56,12 +57,19 @@ class Ours : public Peer {
   std::string address_;
   int live_ = 2;
 };
+[[nodiscard]] std::filesystem::path conductor_program();
+// The same program as another file, for `conductor upgrade`: what runs already is not put into its own place.
+[[nodiscard]] std::string next_conductor(const tests::Installation& host, int nth);
+
 // http_service as `selfbuild update` builds it, for the peers; made once.
 [[nodiscard]] std::string service_program();
 
 // fork, exec and accept of a static program: what no supervisor can be faster than. `program`:
 // tests/bench/floor.
 [[nodiscard]] std::unique_ptr<Peer> start_floor(const std::string& program);
+
+// HAProxy in front of a server, over kept connections; asks anew what the server ended without a byte.
+[[nodiscard]] std::unique_ptr<Peer> start_relay(const std::string& server);
 
 [[nodiscard]] std::string free_address();
 // What a new connection is answered for GET `path`; empty: it was refused or cut. Blocks.

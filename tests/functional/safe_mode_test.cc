@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "support/conversation.h"
+#include "support/files.h"
 #include "support/installation.h"
 #include "support/wait.h"
 
@@ -43,16 +45,29 @@ class SafeMode : public testing::Test {
                        "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: " + accept + "\r\n\r\n");
   }
 
+  void break_it() {
+    using std::filesystem::perms;
+    usual_ = std::filesystem::status(program()).permissions();
+    std::filesystem::permissions(program(), perms::owner_read);
+    ASSERT_EQ(::kill(before_.at("pid").get<int>(), SIGKILL), 0);
+  }
+  void mend_it() const { std::filesystem::permissions(program(), usual_); }
+  // A button of the page.
+  [[nodiscard]] std::string press(const std::string& act, const std::string& token) const {
+    const std::string form = "token=" + token + "&act=" + act;
+    return tests::talk(address_,
+                       "POST /.selfbuild/act HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                           std::to_string(form.size()) + "\r\n\r\n" + form);
+  }
+
   tests::Installation host_;
+  std::filesystem::perms usual_{};
   Json before_;
   std::string address_;
 };
 
 TEST_F(SafeMode, answers_for_a_program_that_cannot_be_executed_until_it_can) {
-  using std::filesystem::perms;
-  const perms usual = std::filesystem::status(program()).permissions();
-  std::filesystem::permissions(program(), perms::owner_read);
-  ASSERT_EQ(::kill(before_.at("pid").get<int>(), SIGKILL), 0);
+  break_it();
 
   // Whoever comes waits until it is clear that there is nobody else to answer.
   EXPECT_THAT(ask("text/html"),
@@ -65,11 +80,23 @@ TEST_F(SafeMode, answers_for_a_program_that_cannot_be_executed_until_it_can) {
   EXPECT_EQ(service().at("state"), "safe mode");
   EXPECT_THAT(host_.selfbuild({"status"}).out, HasSubstr("safe mode"));
 
-  std::filesystem::permissions(program(), usual);
+  mend_it();
   tests::wait_until([&] { return ask("*/*").starts_with("HTTP/1.1 200 "); });
   const Json after = service();
   EXPECT_EQ(after.at("state"), "running");
   EXPECT_EQ(after.at("sockets"), before_.at("sockets"));
+}
+
+TEST_F(SafeMode, starts_a_service_at_once_for_who_has_the_token) {
+  break_it();
+  ASSERT_THAT(ask("text/html"), HasSubstr("Start it again now"));
+  const std::string token(trim(tests::read(host_.home().state() / "http.token")));
+  EXPECT_THAT(press("restart", token + "0"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(press("rollback", token), StartsWith("HTTP/1.1 409 ")) << "there is no version before";
+  mend_it();
+  EXPECT_THAT(press("restart", token), StartsWith("HTTP/1.1 303 "));
+  EXPECT_THAT(ask("*/*"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(host_.selfbuild({"audit"}).out, HasSubstr("service.restart"));
 }
 
 }  // namespace

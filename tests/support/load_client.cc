@@ -350,10 +350,11 @@ void LoadClient::State::failed(Slot& slot, const std::string& why) {
 
 // With the mutex held.
 LoadReport LoadClient::State::summary() {
-  if (!latencies.empty()) {
-    const auto at = static_cast<std::ptrdiff_t>(latencies.size() * 99 / 100);
-    std::ranges::nth_element(latencies, latencies.begin() + at);
-    report.p99_ms = latencies[static_cast<std::size_t>(at)];
+  if (latencies.empty()) return report;
+  for (const auto& [to, percent] : {std::pair{&report.median_ms, 50U}, std::pair{&report.p99_ms, 99U}}) {
+    const std::size_t at = latencies.size() * percent / 100;
+    std::ranges::nth_element(latencies, latencies.begin() + static_cast<std::ptrdiff_t>(at));
+    *to = latencies[at];
   }
   return report;
 }
@@ -426,6 +427,7 @@ Json to_json(const LoadReport& report) {
           {"reopened", report.reopened},
           {"longest_gap_ms", report.longest_gap_ms},
           {"slowest_ms", report.slowest_ms},
+          {"median_ms", report.median_ms},
           {"p99_ms", report.p99_ms},
           {"versions", report.versions},
           {"failures", report.failures}};

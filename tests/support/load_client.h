@@ -38,7 +38,8 @@ struct LoadReport {
   std::uint64_t reopened = 0;                     // kept connections that the server ended as it should
   double longest_gap_ms = 0;                      // between two good answers
   double slowest_ms = 0;                          // of the good answers, from the time they were due
-  double p99_ms = 0;                              // of the same; while the load is on, only in a lap
+  double median_ms = 0;                           // of the same; while the load is on, only in a lap
+  double p99_ms = 0;                              // as that
   std::map<std::string, std::uint64_t> versions;  // good answers by their text, without the newline
   std::vector<std::string> failures;              // what the first few were
 };

@@ -214,6 +214,11 @@ int Conductor::run() {
   tell_service_manager("READY=1");
   events_->publish("conductor", Json{{"pid", ::getpid()}, {"version", SELFBUILD_VERSION}});
   state_events_->look_soon();
+  // Now, and not at the first probe: an upgrade of the host may take it away for a while. Beside the work, since
+  // it takes as long as all of the start.
+  probe_->load([this](const Status& loaded) {
+    if (!loaded) give_up(loaded.error());
+  });
   loop_->run();
   (void)recorder_->flush(kLastWords);
   return exit_code_;
@@ -253,11 +258,9 @@ void Conductor::stop_when_all_is_said() {
 }
 
 void Conductor::give_up(const Error& error) {
-  loop_->post([this, error] {
-    fmt::print(stderr, "{}", format_error(error));
-    exit_code_ = keeper::kGiveUp;
-    loop_->stop();
-  });
+  fmt::print(stderr, "{}", format_error(error));
+  exit_code_ = keeper::kGiveUp;
+  loop_->stop();
 }
 
 }  // namespace sb::tool

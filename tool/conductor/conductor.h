@@ -62,6 +62,7 @@ class Conductor {
   [[nodiscard]] TaskLeases& leases() { return *leases_; }
   [[nodiscard]] supervise::Supervisor& supervisor() { return *supervisor_; }
   [[nodiscard]] activation::Activator& activator() { return *activator_; }
+  [[nodiscard]] supervise::HttpSafeMode& safe_mode() { return *safe_mode_; }
   [[nodiscard]] rpc::Server& server() { return *server_; }
   [[nodiscard]] http::Server& http() { return *http_; }
   [[nodiscard]] EventFeed& events() { return *events_; }

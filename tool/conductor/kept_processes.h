@@ -46,6 +46,10 @@ class KeptProcesses final : public supervise::ProcessRunner {
   [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
     return real_.unanswered(process, ports);
   }
+  [[nodiscard]] bool answers(const os::Process& process, std::span<const std::uint16_t> ports,
+                             os::Milliseconds within) override {
+    return real_.answers(process, ports, within);
+  }
   [[nodiscard]] os::Watch on_bind_calls(int listener, std::function<void()> callback) override {
     return real_.on_bind_calls(listener, std::move(callback));
   }

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include "keeper/keeper.h"
 #include "keeper/keeper_link.h"
 #include "keeper/kept_programs.h"
-#include "os/curl.h"
 #include "os/file_system.h"
 #include "os/home.h"
 #include "os/process.h"
@@ -95,11 +93,6 @@ sb::Result<int> serve() {
     const bool hopeless = kind == sb::ErrorKind::conflict || kind == sb::ErrorKind::environment;
     return keeper.connected() && hopeless ? sb::keeper::kGiveUp : code;
   }
-  // Now, and not at the first probe: an upgrade of the host may take it away for a while. Beside the work,
-  // since it takes as long as all of the start.
-  const std::jthread loading([&conductor] {
-    if (const sb::Status loaded = sb::os::load_curl(); !loaded) (*conductor)->give_up(loaded.error());
-  });
   const int code = (*conductor)->run();
   // All that has to last is on disk. A service that does not answer its probe must not hold up the stop, and
   // nothing the next conductor.

@@ -77,6 +77,25 @@ TEST_F(TcpConnections, counts_who_has_asked_until_he_has_the_answer) {
   EXPECT_EQ(unanswered(), 1);
 }
 
+TEST_F(TcpConnections, show_whether_questions_are_answered) {
+  constexpr std::chrono::milliseconds kLong{3'600'000};
+  constexpr std::chrono::milliseconds kShort{5};
+  const auto answers = [this](std::chrono::milliseconds within) {
+    return answers_connections(::getpid(), ports_, within);
+  };
+  accept();
+  send(server_, "welcome");
+  EXPECT_FALSE(answers(kLong)) << "nobody asked";
+  let_a_tick_pass();
+  send(client_, "question");
+  receive(server_);
+  EXPECT_FALSE(answers(kLong)) << "not answered";
+  send(server_, "answer");
+  EXPECT_TRUE(answers(kLong));
+  let_a_tick_pass();
+  EXPECT_FALSE(answers(kShort)) << "too long ago";
+}
+
 TEST_F(TcpConnections, counts_who_asks_at_once) {
   accept();
   send(client_, "question");

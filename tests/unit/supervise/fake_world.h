@@ -34,6 +34,7 @@ class FakeProcesses final : public supervise::ProcessRunner {
   std::map<pid_t, os::SpawnSpec> alive;
   std::map<pid_t, std::uint64_t> resident;
   std::map<pid_t, int> clients_waiting;  // for an answer of this process
+  std::set<pid_t> answering;             // their users
 
   void end(pid_t pid, os::Exit exit = {.known = true, .code = 1, .signal = 0});
   // The conductor has gone: nobody watches any more, the processes run on.
@@ -60,6 +61,10 @@ class FakeProcesses final : public supervise::ProcessRunner {
   }
   [[nodiscard]] int unanswered(const os::Process& process, std::span<const std::uint16_t> ports) override {
     return ports.empty() || !clients_waiting.contains(process.pid) ? 0 : clients_waiting.at(process.pid);
+  }
+  [[nodiscard]] bool answers(const os::Process& process, std::span<const std::uint16_t> ports,
+                             os::Milliseconds) override {
+    return !ports.empty() && answering.contains(process.pid);
   }
   [[nodiscard]] os::Watch on_bind_calls(int, std::function<void()>) override { return {}; }
 

@@ -153,6 +153,41 @@ TEST_F(Health, needs_as_many_good_answers_in_a_row_as_its_probe_says) {
   EXPECT_EQ(service_->checks_passed(), 3);
 }
 
+TEST_F(Health, is_not_doubted_for_want_of_an_answer_while_users_get_theirs) {
+  const Deployment deployment = world_.deployment(1);
+  begin(deployment);
+  world_.ready(world_.newest());
+  world_.probe.sick_paths = {"/health"};
+  world_.probe.slowness[deployment.directory] = deployment.spec.health.timeout;
+  world_.processes.answering = {world_.newest()};
+  world_.pass(5'000);
+  EXPECT_EQ(state(), "running") << world_.log;
+  EXPECT_THAT(world_.log, HasSubstr("got no answer in time, but users did"));
+  world_.processes.answering.clear();
+  world_.pass(5'000);
+  EXPECT_THAT(world_.log, HasSubstr("3 health checks in a row failed"));
+}
+
+TEST_F(Health, is_doubted_in_the_end_though_a_connection_shows_life) {
+  const Deployment deployment = world_.deployment(1);
+  begin(deployment);
+  world_.ready(world_.newest());
+  world_.probe.sick_paths = {"/health"};
+  world_.probe.slowness[deployment.directory] = deployment.spec.health.timeout;
+  world_.processes.answering = {world_.newest()};
+  world_.pass(20'000);
+  EXPECT_THAT(world_.log, HasSubstr("3 health checks in a row failed"));
+}
+
+TEST_F(Health, is_bad_after_bad_answers_whoever_else_is_answered) {
+  begin(world_.deployment(1));
+  world_.ready(world_.newest());
+  world_.probe.sick_paths = {"/health"};
+  world_.processes.answering = {world_.newest()};
+  world_.pass(5'000);
+  EXPECT_THAT(world_.log, HasSubstr("3 health checks in a row failed"));
+}
+
 TEST_F(Health, of_one_that_is_not_ready_any_more_is_only_said) {
   begin(asked_for_all());
   world_.pass(100);

@@ -2,7 +2,9 @@
 #include "supervise/safe_mode.h"
 
 #include <future>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -65,6 +67,17 @@ TEST(Diagnosis, tells_strangers_only_that_it_does_not_work) {
     EXPECT_THAT(answer.body, AllOf(Not(HasSubstr("web")), Not(HasSubstr("shop")), Not(HasSubstr("exit code")),
                                    Not(HasSubstr("config")), Not(HasSubstr("v2"))));
   }
+}
+
+TEST(Diagnosis, offers_buttons_for_what_can_be_done_and_only_among_the_details) {
+  EXPECT_THAT(as_page(diagnosis(), true).body, Not(HasSubstr("<form")));
+  EXPECT_THAT(as_page(diagnosis(), false, true).body, Not(HasSubstr("<form")));
+  EXPECT_THAT(as_page(diagnosis(), true, true).body,
+              AllOf(HasSubstr("Start it again now"), HasSubstr("Put v2 back into service")));
+  Diagnosis no_way_back = diagnosis();
+  no_way_back.versions = {{.number = 4, .state = "known_good"}, {.number = 2, .state = "rolled_back"}};
+  EXPECT_THAT(as_page(no_way_back, true, true).body,
+              AllOf(HasSubstr("Start it again now"), Not(HasSubstr("back into service"))));
 }
 
 TEST(Diagnosis, names_the_command_that_helps) {
@@ -181,6 +194,82 @@ TEST_F(SafeModeTest, refuses_what_is_malformed_or_too_large_and_hangs_up_on_all_
               StartsWith("HTTP/1.1 431 "));
   EXPECT_EQ(ask("SSH-2.0-x\r\n"), "");
   EXPECT_EQ(ask(std::string("\x16\x03\x01\0\0", 5)), "");
+}
+
+// The buttons; what they ask for is written down, and answered by the test.
+class SafeModeActs : public SafeModeTest {
+ protected:
+  void SetUp() override {
+    SafeModeTest::SetUp();
+    on_loop([this] {
+      safe_mode_->offer({.token = "s3cret",
+                         .perform = [this](const std::string& service, const std::string& act,
+                                           const std::function<void(const Status&)>& done) {
+                           asked_.push_back(service + " " + act);
+                           if (outcome_)
+                             done(*outcome_);
+                           else
+                             waiting_ = done;
+                         }});
+    });
+    begin();
+  }
+  [[nodiscard]] std::string press(const std::string& form, const std::string& fields = "") const {
+    return ask(request(form, fields));
+  }
+  static std::string request(const std::string& form, const std::string& fields = "") {
+    return "POST /.selfbuild/act HTTP/1.1\r\nHost: x\r\n" + fields +
+           "Content-Length: " + std::to_string(form.size()) + "\r\n\r\n" + form;
+  }
+  std::vector<std::string> asked_;
+  std::optional<Status> outcome_ = Status();  // none: `waiting_` is to be called
+  std::function<void(const Status&)> waiting_;
+};
+
+TEST_F(SafeModeActs, are_done_for_who_has_the_token) {
+  EXPECT_THAT(ask(kRequest), HasSubstr("<form method=\"post\" action=\"/.selfbuild/act\">"));
+  EXPECT_THAT(press("token=s3cret&act=restart"),
+              AllOf(StartsWith("HTTP/1.1 303 See Other\r\n"), HasSubstr("\r\nLocation: /\r\n")));
+  EXPECT_THAT(press("act=rollback&token=s3cret"), StartsWith("HTTP/1.1 303 "));
+  EXPECT_EQ(asked_, (std::vector<std::string>{"web restart", "web rollback"}));
+}
+
+TEST_F(SafeModeActs, are_refused_without_the_token_or_from_elsewhere) {
+  EXPECT_THAT(press("token=other&act=restart"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(press("act=restart"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(press("token=&act=restart"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(press("token=s3cret&act=format"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(press("token=s3cret&act=restart", "X-Forwarded-For: 192.0.2.1\r\n"),
+              StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(press("token=s3cret&act=restart&" + std::string(4096, 'x')), StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(ask("GET /.selfbuild/act?token=s3cret&act=restart HTTP/1.1\r\nHost: x\r\n\r\n"),
+              StartsWith("HTTP/1.1 503 "));
+  Diagnosis brief = diagnosis();
+  brief.details = false;
+  begin(brief);
+  EXPECT_THAT(press("token=s3cret&act=restart"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_TRUE(asked_.empty());
+}
+
+TEST_F(SafeModeActs, say_why_when_it_cannot_be_done) {
+  on_loop([this] { outcome_ = fail(ErrorKind::conflict, "no version before v3 is known to be good"); });
+  EXPECT_THAT(press("token=s3cret&act=rollback"),
+              AllOf(StartsWith("HTTP/1.1 409 "), HasSubstr("no version before v3 is known to be good")));
+}
+
+TEST_F(SafeModeActs, may_come_in_pieces_and_be_answered_later) {
+  on_loop([this] { outcome_.reset(); });
+  const UniqueFd client = tests::connect_to(socket_.address);
+  const std::string whole = request("token=s3cret&act=restart");
+  for (const char byte : whole) tests::say(client, std::string_view(&byte, 1));
+  while (true) {
+    bool there = false;
+    on_loop([&] { there = static_cast<bool>(waiting_); });
+    if (there) break;
+  }
+  on_loop([this] { waiting_({}); });
+  EXPECT_THAT(tests::hear(client), StartsWith("HTTP/1.1 303 "));
+  on_loop([this] { waiting_({}); });  // nobody waits any more
 }
 
 TEST_F(SafeModeTest, answers_on_unix_sockets) {

@@ -1,4 +1,5 @@
-// GET /status, /metrics, /events; POST /services/NAME/restart and /rollback.
+// GET /status, /metrics, /events; POST /services/NAME/restart and /rollback, and the same by the buttons of
+// safe mode.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -100,6 +101,34 @@ rpc::Reply told_and_recorded(Conductor& conductor, const http::ExchangePtr& exch
   });
 }
 
+void restart(Conductor& conductor, const std::string& name, const rpc::Reply& reply) {
+  conductor.server().call("service.restart", Json{{"name", name}}, reply);
+}
+
+void roll_back(Conductor& conductor, const std::string& name, const rpc::Reply& reply) {
+  const Result<Json> params = rollback_params(conductor, name);
+  if (!params) return reply(fail(params.error()));
+  conductor.server().call("cycle.begin", *params, reply);
+}
+
+// The buttons of a page that the conductor serves in a service's place.
+void offer_acts_in_safe_mode(Conductor& conductor) {
+  Result<std::string> token = http::token_of(conductor.home());
+  if (!token) return;
+  conductor.safe_mode().offer(
+      {.token = *std::move(token),
+       .perform = [&conductor](const std::string& service, const std::string& act,
+                               const std::function<void(const Status&)>& done) {
+         const bool back = act == "rollback";
+         const rpc::Reply reply([&conductor, service, back, done](const Result<Json>& result) {
+           conductor.audit_trail().http_act({}, back ? "cycle.begin" : "service.restart", "name=" + service,
+                                            result);
+           done(result ? Status() : fail(result.error()));
+         });
+         back ? roll_back(conductor, service, reply) : restart(conductor, service, reply);
+       }});
+}
+
 }  // namespace
 
 void add_http_routes(Conductor& conductor) {
@@ -115,15 +144,12 @@ void add_http_routes(Conductor& conductor) {
     conductor.events().follow(exchange, http::last_event_id(exchange->request().fields));
   });
   http.on("POST", "/services/*/restart", [&conductor](const http::ExchangePtr& exchange) {
-    conductor.server().call("service.restart", Json{{"name", exchange->request().name}},
-                            told_and_recorded(conductor, exchange, "service.restart"));
+    restart(conductor, exchange->request().name, told_and_recorded(conductor, exchange, "service.restart"));
   });
   http.on("POST", "/services/*/rollback", [&conductor](const http::ExchangePtr& exchange) {
-    const rpc::Reply reply = told_and_recorded(conductor, exchange, "cycle.begin");
-    const Result<Json> params = rollback_params(conductor, exchange->request().name);
-    if (!params) return reply(fail(params.error()));
-    conductor.server().call("cycle.begin", *params, reply);
+    roll_back(conductor, exchange->request().name, told_and_recorded(conductor, exchange, "cycle.begin"));
   });
+  offer_acts_in_safe_mode(conductor);
 }
 
 }  // namespace sb::tool
