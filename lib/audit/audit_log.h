@@ -20,7 +20,7 @@ struct Entry {
   std::int64_t at_ms = 0;
   std::int64_t uid = -1;  // -1: not known
   std::int64_t pid = 0;   // 0: not known
-  std::string via;        // "rpc" or "http"
+  std::string via;        // "rpc", "http" or "safe mode"
   std::string act;        // "service.restart"
   std::string subject;    // what it was done to
   std::string outcome;    // "ok", or "refused: why"

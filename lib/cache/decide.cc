@@ -176,16 +176,30 @@ class Decider {
   }
 
   Status look_up(PlannedEdge& edge, const std::vector<FileTable::Number>& discovered) {
+    std::optional<Key> portable;
+    std::optional<Key> own;
+    // The result of the last build again?
     if (const ResultsMemo::Edge* last = last_of(edge)) {
-      SB_CHECK(recall_result(edge, *last, discovered));
-      if (edge.verdict != Verdict::miss) return {};
+      const bool everywhere = last->portable && edge.facts.portable;
+      std::optional<Key>& key = everywhere ? portable : own;
+      SB_TRY(key, result_key(edge, everywhere ? *edge.facts.portable : edge.facts.action, discovered));
+      if (!key) return {};
+      if (*key == last->key) return take_again(edge, *last, everywhere ? Reach::everywhere : reach_of_own());
     }
     if (edge.facts.portable) {
-      SB_CHECK(look_up(edge, *edge.facts.portable, discovered));
+      if (!portable) {
+        SB_TRY(portable, result_key(edge, *edge.facts.portable, discovered));
+      }
+      if (!portable) return {};
+      SB_CHECK(find(edge, *portable));
       if (edge.verdict == Verdict::hit) edge.reach = Reach::everywhere;
       if (edge.verdict != Verdict::miss) return {};
     }
-    SB_CHECK(look_up(edge, edge.facts.action, discovered));
+    if (!own) {
+      SB_TRY(own, result_key(edge, edge.facts.action, discovered));
+    }
+    if (!own) return {};
+    SB_CHECK(find(edge, *own));
     if (edge.verdict == Verdict::hit) edge.reach = reach_of_own();
     return {};
   }
@@ -205,15 +219,9 @@ class Decider {
     return std::nullopt;
   }
 
-  // Whether it is the result of the last build again.
-  Status recall_result(PlannedEdge& edge, const ResultsMemo::Edge& last,
-                       const std::vector<FileTable::Number>& discovered) {
-    const bool portable = last.portable && edge.facts.portable;
-    SB_TRY(const std::optional<Key> key,
-           result_key(edge, portable ? *edge.facts.portable : edge.facts.action, discovered));
-    if (!key || *key != last.key) return {};
+  static Status take_again(PlannedEdge& edge, const ResultsMemo::Edge& last, Reach reach) {
     edge.verdict = Verdict::hit;
-    edge.reach = portable ? Reach::everywhere : reach_of_own();
+    edge.reach = reach;
     edge.why.clear();
     edge.key = last.key;
     edge.result = last.result;
@@ -222,10 +230,8 @@ class Decider {
     return {};
   }
 
-  Status look_up(PlannedEdge& edge, const Key& action, const std::vector<FileTable::Number>& discovered) {
-    SB_TRY(const std::optional<Key> key, result_key(edge, action, discovered));
-    if (!key) return {};
-    SB_TRY(std::optional<ActionResult> result, state_.store.result(*key, state_.request.owner));
+  Status find(PlannedEdge& edge, const Key& key) {
+    SB_TRY(std::optional<ActionResult> result, state_.store.result(key, state_.request.owner));
     if (!result) {
       set_general_reason(edge, "an input has other contents than in any run before");
       return {};
@@ -244,7 +250,7 @@ class Decider {
     }
     edge.verdict = Verdict::hit;
     edge.why.clear();
-    edge.key = *key;
+    edge.key = key;
     edge.result = *std::move(result);
     return {};
   }

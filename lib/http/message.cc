@@ -129,6 +129,13 @@ std::string_view reason_of(int status) {
   return found == kReasons.end() ? "Status" : found->second;
 }
 
+int status_of(ErrorKind kind) {
+  if (kind == ErrorKind::usage) return 400;
+  if (kind == ErrorKind::not_found) return 404;
+  if (kind == ErrorKind::conflict || kind == ErrorKind::refused) return 409;
+  return kind == ErrorKind::unhealthy ? 503 : 500;
+}
+
 Response refusal_response(const Refusal& refusal) {
   return {.status = refusal.status, .body = fmt::format("{}: {}\n", reason_of(refusal.status), refusal.why)};
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "http/request_head.h"
 
 namespace sb::http {
@@ -36,6 +37,7 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> fields{};  // beyond what every answer has
 };
 [[nodiscard]] Response refusal_response(const Refusal& refusal);
+[[nodiscard]] int status_of(ErrorKind kind);
 [[nodiscard]] std::string_view reason_of(int status);
 
 enum class BodyKind { whole, none_for_head, stream };

@@ -93,7 +93,7 @@ std::vector<Inode> all_wanted(std::uint8_t family, std::span<const std::uint16_t
   }
 }
 
-// How many of these a process has among its descriptors; 0 when we may not look.
+// How many of these, which are sorted, a process has among its descriptors; 0 when we may not look.
 int held_by(pid_t process, const std::vector<Inode>& inodes) {
   constexpr std::string_view kSocket = "socket:[";
   int count = 0;
@@ -105,7 +105,7 @@ int held_by(pid_t process, const std::vector<Inode>& inodes) {
     if (gone || !target.starts_with(kSocket)) continue;
     Inode inode = 0;
     std::from_chars(target.data() + kSocket.size(), target.data() + target.size(), inode);
-    if (std::ranges::find(inodes, inode) != inodes.end()) ++count;
+    if (std::ranges::binary_search(inodes, inode)) ++count;
   }
   return count;
 }
@@ -115,6 +115,7 @@ int count(pid_t process, std::span<const std::uint16_t> ports, const Wanted& wan
   std::vector<Inode> inodes = all_wanted(AF_INET, ports, wanted);
   std::ranges::copy(all_wanted(AF_INET6, ports, wanted), std::back_inserter(inodes));
   if (inodes.empty()) return 0;
+  std::ranges::sort(inodes);
   int count = 0;
   for (const pid_t one : with_descendants(process)) count += held_by(one, inodes);
   return count;

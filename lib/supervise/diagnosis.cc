@@ -47,11 +47,11 @@ std::string row(std::string_view label, std::string_view value) {
   return fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", label, escaped(value));
 }
 
-// The newest known good one before that which cannot be started.
+// The newest known good one before that which cannot be started, if the conductor can start it as it is.
 const KnownVersion* way_back(const Diagnosis& diagnosis) {
   const KnownVersion* found = nullptr;
   for (const KnownVersion& one : diagnosis.versions) {
-    const bool good = one.state == "known_good" && one.number < diagnosis.version;
+    const bool good = one.state == "known_good" && one.number < diagnosis.version && one.is_laid_out;
     if (good && (found == nullptr || one.number > found->number)) found = &one;
   }
   return found;
@@ -59,13 +59,12 @@ const KnownVersion* way_back(const Diagnosis& diagnosis) {
 
 std::string buttons_of(const Diagnosis& diagnosis) {
   std::string html = fmt::format(
-      "<form method=\"post\" action=\"{}\">\n<p><label>Token, from state/http.token in the conductor's "
-      "home:<br>"
-      "<input type=\"password\" name=\"token\" size=\"64\" autocomplete=\"off\" required></label></p>\n"
+      "<form method=\"post\" action=\"{}\">\n<p><label>The code in {}<br>"
+      "<input type=\"password\" name=\"code\" size=\"20\" autocomplete=\"off\" required></label></p>\n"
       "<p><button name=\"act\" value=\"restart\">Start it again now</button>\n",
-      kActPath);
+      kActPath, escaped(diagnosis.code_file));
   if (const KnownVersion* back = way_back(diagnosis)) {
-    html += fmt::format("<button name=\"act\" value=\"rollback\">Put v{} back into service</button>\n",
+    html += fmt::format("<button name=\"act\" value=\"rollback {0}\">Put v{0} back into service</button>\n",
                         back->number);
   }
   return html + "</p></form>\n";

@@ -12,7 +12,8 @@ namespace sb::supervise {
 // A version that could be put into service.
 struct KnownVersion {
   int number = 0;
-  std::string state;  // as history says: known_good, rolled_back, …
+  std::string state;         // as history says: known_good, rolled_back, …
+  bool is_laid_out = false;  // to run
 };
 
 struct Diagnosis {
@@ -25,11 +26,12 @@ struct Diagnosis {
   std::int64_t next_start_ms = 0;  // since the epoch; 0: it is being started
   std::string output;              // the last lines that it printed, whatever is in them
   std::vector<KnownVersion> versions;
-  std::string remedy;   // a command
-  bool details = true;  // false: nobody is told more than that it does not work
+  std::string remedy;       // a command
+  std::string code_file{};  // has what the page's buttons ask for; empty: there are none
+  bool details = true;      // false: nobody is told more than that it does not work
 };
 
-// Where the page's form is posted to: token=…&act=restart, or rollback.
+// Where the page's form is posted to: code=…&act=restart, or act=rollback and a number.
 inline constexpr std::string_view kActPath = "/.selfbuild/act";
 
 // The command that is most likely to help.

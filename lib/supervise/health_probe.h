@@ -45,8 +45,8 @@ class ThreadedProbe final : public HealthProbe {
   ThreadedProbe(const ThreadedProbe&) = delete;
   ThreadedProbe& operator=(const ThreadedProbe&) = delete;
 
-  // Loads what HTTP needs, beside the work, and calls once, on the event loop. Questions wait until then: while
-  // the dynamic linker loads, no thread can be started, and the loop would wait with it.
+  // Loads what HTTP needs, beside the work, and calls once, on the event loop. Questions wait until then:
+  // while the dynamic linker loads, no thread can be started, and the loop would wait with it.
   void load(std::function<void(const Status&)> loaded);
   void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
            const std::filesystem::path& directory, std::function<void(const Timed&)> answer) override;

@@ -143,13 +143,17 @@ void Instance::ask_readiness_again() {
 }
 
 // No answer in time is no sign of a hang while users are answered: it has much to do. But a connection on
-// which the two sides only show that they are there looks the same, so this holds for a while.
+// which the two sides only show that they are there looks the same, so this holds for a while; and nobody is
+// patient with a version that has yet to prove itself.
 bool Instance::is_busy(const ProbeSpec& probe, const Timed& answer) {
-  if (answer.status || answer.took < probe.timeout || busy_in_a_row_ == kMostBusy ||
-      !around_.processes.answers(origin_.process, ports(), probe.timeout)) {
-    busy_in_a_row_ = answer.status ? 0 : busy_in_a_row_;
+  if (answer.status) {
+    busy_in_a_row_ = 0;
     return false;
   }
+  const std::vector<std::uint16_t> own = ports();
+  if (answer.took < probe.timeout || busy_in_a_row_ == kMostBusy || own.empty() || !events_.is_trusted() ||
+      !around_.processes.answers(origin_.process, own, probe.timeout))
+    return false;
   if (++busy_in_a_row_ == 1)
     around_.log(fmt::format("{}: a health check got no answer in time, but users did: it does not count",
                             spec().name));

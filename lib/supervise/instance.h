@@ -30,6 +30,7 @@ class Instance {
     std::function<void()> up;     // once: ready, and healthy for the first time
     std::function<void(const std::string& cause)> ill;      // not up within start_timeout, or unhealthy later
     std::function<void(const std::string& cause)> unready;  // up, but not ready any more
+    std::function<bool()> is_trusted;    // it has proved itself: a check without an answer may be forgiven
     std::function<void()> main_process;  // another process is the main one, see MAINPID of sd_notify(3)
     std::function<void(const os::Exit&)> ended;  // once
   };

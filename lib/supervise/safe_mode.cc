@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -10,7 +12,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/unique_fd.h"
 #include "http/access.h"
@@ -24,7 +28,7 @@ constexpr int kAcceptsAtOnce = 16;  // then the loop has its turn
 constexpr os::Milliseconds kWithoutDescriptors{100};
 constexpr std::size_t kMostIgnored = 256 * 1024;  // of a body that nobody reads
 constexpr std::size_t kLongestForm = 1024;
-constexpr os::Milliseconds kForAnAct{60'000};  // with who waits for it
+constexpr std::size_t kCodeBytes = 8;
 
 // The description of a listening socket is shared with the instances, and so is O_NONBLOCK: it is the service
 // that decides. Set only while no instance could see it, and for the length of one accept.
@@ -88,14 +92,29 @@ std::string refusal(int status, std::string why) {
   return http::to_bytes(http::refusal_response(refused), http::BodyKind::whole, /*keep_alive=*/false);
 }
 
+// A fresh code, in a file that only its owner can read. Empty: there is none, and so no buttons.
+std::string publish_code(const std::string& file) {
+  std::array<unsigned char, kCodeBytes> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
+  std::string code;
+  for (const unsigned char byte : bytes) code += fmt::format("{:02x}", byte);
+  ::unlink(file.c_str());
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const std::string line = code + "\n";
+  if (!fd || ::write(fd.get(), line.data(), line.size()) != std::ssize(line)) return {};
+  return code;
+}
+
 http::Response unavailable(const Diagnosis& diagnosis, const Answer& answer, std::int64_t now_ms) {
   return {.status = 503,
           .content_type = answer.content_type,
           .body = answer.body,
-          .fields = {{"Retry-After", fmt::to_string(retry_after(diagnosis, now_ms))},
-                     {"Vary", "Accept"},
-                     {"Content-Security-Policy",
-                      "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}}};
+          .fields = {
+              {"Retry-After", fmt::to_string(retry_after(diagnosis, now_ms))},
+              {"Vary", "Accept"},
+              {"Content-Security-Policy",
+               "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; "
+               "base-uri 'none'"}}};
 }
 
 }  // namespace
@@ -120,9 +139,12 @@ HttpSafeMode::HttpSafeMode(os::EventLoop& loop, Limits limits) : loop_(loop), li
 HttpSafeMode::~HttpSafeMode() = default;
 
 void HttpSafeMode::begin(const std::string& service, const std::vector<int>& sockets, Diagnosis diagnosis) {
-  Standing& standing = standing_[service];
-  standing = Standing{
-      .diagnosis = std::make_shared<const Diagnosis>(std::move(diagnosis)), .shared = false, .listeners = {}};
+  std::string code = std::move(standing_[service].code);  // it goes on
+  if (perform_ && code.empty() && !diagnosis.code_file.empty()) code = publish_code(diagnosis.code_file);
+  standing_[service] = Standing{.diagnosis = std::make_shared<const Diagnosis>(std::move(diagnosis)),
+                                .code = std::move(code),
+                                .shared = false,
+                                .listeners = {}};
   for (const int socket : sockets) listen(service, socket);
 }
 
@@ -136,7 +158,10 @@ void HttpSafeMode::share(const std::string& service) {
 }
 
 void HttpSafeMode::end(const std::string& service) {
-  standing_.erase(service);
+  const auto standing = standing_.find(service);
+  if (standing == standing_.end()) return;
+  if (!standing->second.code.empty()) ::unlink(standing->second.diagnosis->code_file.c_str());
+  standing_.erase(standing);
 }
 
 // Accepts when all that has come has been heard: who connects after an instance said READY=1 is the
@@ -219,10 +244,14 @@ void HttpSafeMode::asked(std::list<Connection>::iterator connection, std::string
   const http::RequestHead& head = connection->head;
   const Diagnosis& diagnosis = *connection->diagnosis;
   const bool details = diagnosis.details && connection->local && !is_forwarded(head);
-  const bool buttons = !acts_.token.empty();
-  if (details && buttons && head.method() == "POST" && head.target() == kActPath) {
+  const auto standing = standing_.find(diagnosis.service);
+  const bool buttons = details && standing != standing_.end() && !standing->second.code.empty();
+  if (buttons && head.method() == "POST" && head.target() == kActPath) {
     const auto framing = http::framing_of(head, kLongestForm);
     if (!framing) return answer(connection, refusal(framing.error().status, framing.error().why));
+    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (framing->expects_continue)
+      (void)::send(connection->fd.get(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL);
     connection->form_size = framing->body;
     return take_form(connection, rest);
   }
@@ -242,19 +271,35 @@ void HttpSafeMode::take_form(std::list<Connection>::iterator connection, std::st
 }
 
 void HttpSafeMode::act(std::list<Connection>::iterator connection) {
-  const std::string act = http::form_value(connection->form, "act");
-  if (!http::same_token(http::form_value(connection->form, "token"), acts_.token))
-    return answer(connection, refusal(403, "this is not the token: see state/http.token in the home"));
-  if (act != "restart" && act != "rollback")
-    return answer(connection, refusal(400, "act is restart or rollback"));
-  connection->deadline = loop_.after(kForAnAct, [this, connection] { connections_.erase(connection); });
-  acts_.perform(connection->diagnosis->service, act,
-                [this, connection, alive = std::weak_ptr<bool>(connection->alive)](const Status& done) {
-                  if (alive.expired()) return;
-                  if (!done) return answer(connection, refusal(409, one_line(done.error())));
-                  const http::Response see{.status = 303, .fields = {{"Location", "/"}}};
-                  answer(connection, http::to_bytes(see, http::BodyKind::whole, /*keep_alive=*/false));
-                });
+  const auto value = [&](std::string_view key) { return http::form_value(connection->form, key); };
+  Press press{.service = connection->diagnosis->service, .act = value("act")};
+  const auto standing = standing_.find(press.service);
+  if (standing == standing_.end()) return answer(connection, refusal(409, "the service is up again"));
+  if (!http::same_token(value("code"), standing->second.code))
+    return answer(connection, refusal(403, "this is not the code; the page says where it stands"));
+  // "rollback 3": the version is the button's.
+  if (press.act.starts_with("rollback ")) {
+    press.version = std::atoi(press.act.c_str() + std::strlen("rollback "));
+    press.act = "rollback";
+  }
+  if (press.act != "restart" && press.version <= 0)
+    return answer(connection, refusal(400, "act is \"restart\", or \"rollback\" and a version"));
+  connection->deadline = loop_.after(limits_.act, [this, connection] { still_acting(connection); });
+  perform_(press, [this, connection, alive = std::weak_ptr<bool>(connection->alive)](const Status& done) {
+    if (alive.expired() || connection->answered) return;
+    connection->deadline =
+        loop_.after(limits_.patience, [this, connection] { connections_.erase(connection); });
+    if (!done) return answer(connection, refusal(http::status_of(done.error().kind), one_line(done.error())));
+    const http::Response see{.status = 303, .fields = {{"Location", "/"}}};
+    answer(connection, http::to_bytes(see, http::BodyKind::whole, /*keep_alive=*/false));
+  });
+}
+
+void HttpSafeMode::still_acting(std::list<Connection>::iterator connection) {
+  connection->deadline =
+      loop_.after(limits_.patience, [this, connection] { connections_.erase(connection); });
+  const http::Response later{.status = 202, .body = "it goes on; look again\n"};
+  answer(connection, http::to_bytes(later, http::BodyKind::whole, /*keep_alive=*/false));
 }
 
 void HttpSafeMode::answer(std::list<Connection>::iterator connection, std::string bytes) {

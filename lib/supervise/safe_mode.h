@@ -1,6 +1,6 @@
 // Safe mode: while no version of a service can be started, the conductor itself answers on the service's
-// sockets, with what is wrong and what helps. Everybody gets the same answer, 503, and the connection ends;
-// who does not speak HTTP is hung up on. Who has the token may act on the page itself.
+// sockets, with what is wrong and what helps. Everybody gets 503, and the connection ends; who does not speak
+// HTTP is hung up on. Who can read the home may act on the page itself.
 #pragma once
 
 #include <functional>
@@ -31,23 +31,27 @@ class SafeMode {
 // On the event loop.
 class HttpSafeMode final : public SafeMode {
  public:
-  // What the page's buttons ask for: a form that is posted to kActPath with the token, from this host and not
-  // through a proxy. The token is all that protects it: other pages cannot know it.
-  struct Acts {
-    std::string token;  // empty: the page has no buttons
-    // act: "restart" or "rollback". `done` is called once, on the loop, now or later.
-    std::function<void(const std::string& service, const std::string& act,
-                       std::function<void(const Status&)> done)>
-        perform;
+  // A button of the page: a form that is posted to kActPath, from this host and not through a proxy, with the
+  // code of this safe mode. The code is random, stands in Diagnosis::code_file for who can read the home, and
+  // means nothing elsewhere or later: the service, which may get the socket back at any moment, is never told
+  // anything of worth.
+  struct Press {
+    std::string service;
+    std::string act;  // "restart" or "rollback"
+    int version = 0;  // that the button names; of a rollback
   };
+  // Does it; `done` is called once, on the loop, now or later.
+  using Perform = std::function<void(const Press& press, std::function<void(const Status&)> done)>;
   struct Limits {
     std::size_t connections = 256;     // one more, and the oldest is given up
     os::Milliseconds patience{5'000};  // with each, from its first byte to its end
+    os::Milliseconds act{60'000};      // with who waits for what a button does
   };
   explicit HttpSafeMode(os::EventLoop& loop) : HttpSafeMode(loop, Limits{}) {}
   HttpSafeMode(os::EventLoop& loop, Limits limits);
   ~HttpSafeMode() override;
-  void offer(Acts acts) { acts_ = std::move(acts); }
+  // From the next begin() on the page has buttons.
+  void offer(Perform perform) { perform_ = std::move(perform); }
   HttpSafeMode(const HttpSafeMode&) = delete;
   HttpSafeMode& operator=(const HttpSafeMode&) = delete;
 
@@ -63,6 +67,7 @@ class HttpSafeMode final : public SafeMode {
   };
   struct Standing {
     std::shared_ptr<const Diagnosis> diagnosis;
+    std::string code;  // for the buttons; empty: there are none
     bool shared = false;
     std::map<int, Listener> listeners;
   };
@@ -73,12 +78,13 @@ class HttpSafeMode final : public SafeMode {
   void asked(std::list<Connection>::iterator connection, std::string_view rest);
   void take_form(std::list<Connection>::iterator connection, std::string_view bytes);
   void act(std::list<Connection>::iterator connection);
+  void still_acting(std::list<Connection>::iterator connection);
   void answer(std::list<Connection>::iterator connection, std::string bytes);
   void write(std::list<Connection>::iterator connection);
 
   os::EventLoop& loop_;
   Limits limits_;
-  Acts acts_;
+  Perform perform_;
   std::map<std::string, Standing> standing_;
   std::list<Connection> connections_;  // oldest first
 };

@@ -236,6 +236,7 @@ Instance::Events Service::events_of(std::int64_t id) {
                               },
                           .ill = [this, id](const std::string& cause) { on_ill(id, cause); },
                           .unready = [this, id](const std::string& cause) { on_unready(id, cause); },
+                          .is_trusted = [this, id] { return !trouble_ && live_ && live_->id() == id; },
                           .main_process = [this, id] { on_main_process(id); },
                           .ended = [this, id](const os::Exit& exit) { on_ended(id, exit); }};
 }

@@ -48,6 +48,7 @@ Diagnosis Service::diagnosis() const {
                       .output = log_tail(around_.home.service(name()), kOutputLines),
                       .versions = around_.versions(deployment_.project),
                       .remedy = {},
+                      .code_file = around_.home.service(name()) / "safe-mode.code",
                       .details = deployment_.spec.safe_mode == SafeModeKind::details};
   if (restart_timer_) {
     const os::Clock& clock = around_.timers.clock();

@@ -54,6 +54,7 @@ constexpr double kVerdictBarMs = 5;
 constexpr double kUpgradeBarMs = 5;
 constexpr double kKilledBarMs = 10;
 constexpr int kServiceBootMs = 100;
+constexpr milliseconds kGoodLife{600};  // of a conductor, so that the next one is started at once
 constexpr std::chrono::microseconds kPause{
     200};  // of who asks for control; it would keep a processor to itself
 

@@ -1,8 +1,8 @@
 // What it costs to decide, before Ninja runs, which edges of a fresh stage need not run: time and memory for
 // graphs of four sizes, every edge a hit. The whole of it counts: reading build.ninja, listing the stage,
 // reading every source, looking up every edge. The peer is Ninja, finding out in the finished folder that
-// nothing is to do, which reads no source. Both sides are whole processes; the bar is 2 s and 1 GiB for
-// 100,000 edges, and linear growth.
+// nothing is to do, which reads no source. Leaves 700,000 files until its end. Both sides are whole
+// processes; the bar is 2 s and 1 GiB for 100,000 edges, and linear growth.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

@@ -69,18 +69,21 @@ void add_cost(const std::string& service, const std::string& relay, Records& rec
                .ratio = through / most});
 }
 
-LoadReport through_crashes(const Ours& ours, const std::string& address) {
+LoadReport through_crashes(Ours& ours, const std::string& address) {
   const std::unique_ptr<LoadClient> client =
       must(LoadClient::start({.address = address, .connections = 100, .per_second = 2000}));
   for (int i = 0; i < kCrashes; ++i) {
-    std::this_thread::sleep_for(milliseconds(1500));  // so that each is the first
-    ::kill(std::stoi(get(ours.address(), "/pid")), SIGKILL);
+    ours.swap();  // so that each crash is the first
+    std::this_thread::sleep_for(milliseconds(500));
+    const std::string pid = get(ours.address(), "/pid");
+    ::kill(std::stoi(pid), SIGKILL);
+    for (std::string now; now.empty() || now == pid;) now = get(ours.address(), "/pid");
   }
   std::this_thread::sleep_for(milliseconds(500));
   return client->stop();
 }
 
-void add_saving(const Ours& ours, const std::string& relay, Records& records) {
+void add_saving(Ours& ours, const std::string& relay, Records& records) {
   fmt::print(stderr, "{} crashes, without and with the relay …\n", kCrashes);
   const LoadReport direct = through_crashes(ours, ours.address());
   const LoadReport relayed = through_crashes(ours, relay);
@@ -102,7 +105,7 @@ int run(int argc, char** argv) {
     const std::unique_ptr<Peer> relay = start_relay(ours.address());
     add_cost(ours.address(), relay->address(), records);
   }
-  const Ours ours({.serving = {.program = service_program(), .work_ms = kWorkMs}});
+  Ours ours({.serving = {.program = service_program(), .work_ms = kWorkMs}});
   const std::unique_ptr<Peer> relay = start_relay(ours.address());
   add_saving(ours, relay->address(), records);
   return records.finish(argc, argv);

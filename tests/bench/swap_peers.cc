@@ -24,7 +24,6 @@
 #include "base/unique_fd.h"
 #include "bench/commands.h"
 #include "support/files.h"
-#include "support/wait.h"
 
 namespace sb::bench {
 namespace {
@@ -83,7 +82,14 @@ class Program : public Peer {
     (void)process_->wait();
   }
   void swap() override {
-    tests::wait_until([&] { return is_settled(); });
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!is_settled()) {
+      if (std::chrono::steady_clock::now() > until) {
+        fmt::print(stderr, "{} has not settled after 10 s\n", status_);
+        std::exit(1);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
     must(swap_.front(), tests::run_program(swap_, folder_.path(), {}));
   }
   [[nodiscard]] std::string address() const override { return address_; }

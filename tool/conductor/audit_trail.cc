@@ -63,12 +63,12 @@ rpc::Outcome AuditTrail::witness(const std::string& method, const rpc::Request& 
   };
 }
 
-void AuditTrail::http_act(const http::Client& client, const std::string& act, const std::string& subject,
-                          const Result<Json>& result) const {
+void AuditTrail::act(const std::string& via, const http::Client& client, const std::string& act,
+                     const std::string& subject, const Result<Json>& result) const {
   recorder_.record(audit::Entry{.at_ms = clock_.unix_ms(),
                                 .uid = client.uid ? static_cast<std::int64_t>(*client.uid) : -1,
                                 .pid = client.pid,
-                                .via = "http",
+                                .via = via,
                                 .act = act,
                                 .subject = subject.substr(0, kLongest),
                                 .outcome = outcome_of(result)});

@@ -18,8 +18,9 @@ class AuditTrail {
 
   // For rpc::Server::set_witness.
   [[nodiscard]] rpc::Outcome witness(const std::string& method, const rpc::Request& request) const;
-  void http_act(const http::Client& client, const std::string& act, const std::string& subject,
-                const Result<Json>& result) const;
+  // What came another way. via: "http", or "safe mode", where nobody knows who it was.
+  void act(const std::string& via, const http::Client& client, const std::string& act,
+           const std::string& subject, const Result<Json>& result) const;
 
  private:
   audit::Recorder& recorder_;

@@ -154,7 +154,9 @@ std::vector<supervise::KnownVersion> Conductor::versions_of(const std::string& p
   if (!versions) return known;
   for (const history::Version& version : *versions) {
     if (known.size() == kMost) break;
-    known.push_back({.number = version.number, .state = std::string(history::to_string(version.state))});
+    known.push_back({.number = version.number,
+                     .state = std::string(history::to_string(version.state)),
+                     .is_laid_out = std::filesystem::is_directory(home_.version(project, version.number))});
   }
   return known;
 }
@@ -214,8 +216,8 @@ int Conductor::run() {
   tell_service_manager("READY=1");
   events_->publish("conductor", Json{{"pid", ::getpid()}, {"version", SELFBUILD_VERSION}});
   state_events_->look_soon();
-  // Now, and not at the first probe: an upgrade of the host may take it away for a while. Beside the work, since
-  // it takes as long as all of the start.
+  // Now, and not at the first probe: an upgrade of the host may take it away for a while. Beside the work,
+  // since it takes as long as all of the start.
   probe_->load([this](const Status& loaded) {
     if (!loaded) give_up(loaded.error());
   });

@@ -92,6 +92,17 @@ class Health : public ::testing::Test {
     deployment.spec.health.interval = os::Milliseconds(1'000);
     return deployment;
   }
+  // Its check gets no answer in time from now on, but its users do.
+  void begin_and_be_busy(const std::function<void()>& when_up = [] {}) {
+    const Deployment deployment = world_.deployment(1);
+    begin(deployment);
+    world_.ready(world_.newest());
+    ASSERT_EQ(state(), "running") << world_.log;
+    when_up();
+    world_.probe.sick_paths = {"/health"};
+    world_.probe.slowness[deployment.directory] = deployment.spec.health.timeout;
+    world_.processes.answering = {world_.newest()};
+  }
   void says(const std::string& datagram) { says(world_.newest(), datagram); }
   void says(pid_t pid, const std::string& datagram) {
     world_.supervisor->notify(pid, parse_notification(datagram));
@@ -154,12 +165,7 @@ TEST_F(Health, needs_as_many_good_answers_in_a_row_as_its_probe_says) {
 }
 
 TEST_F(Health, is_not_doubted_for_want_of_an_answer_while_users_get_theirs) {
-  const Deployment deployment = world_.deployment(1);
-  begin(deployment);
-  world_.ready(world_.newest());
-  world_.probe.sick_paths = {"/health"};
-  world_.probe.slowness[deployment.directory] = deployment.spec.health.timeout;
-  world_.processes.answering = {world_.newest()};
+  begin_and_be_busy();
   world_.pass(5'000);
   EXPECT_EQ(state(), "running") << world_.log;
   EXPECT_THAT(world_.log, HasSubstr("got no answer in time, but users did"));
@@ -169,14 +175,23 @@ TEST_F(Health, is_not_doubted_for_want_of_an_answer_while_users_get_theirs) {
 }
 
 TEST_F(Health, is_doubted_in_the_end_though_a_connection_shows_life) {
-  const Deployment deployment = world_.deployment(1);
-  begin(deployment);
-  world_.ready(world_.newest());
+  begin_and_be_busy();
+  world_.pass(9'000);
+  EXPECT_EQ(state(), "running") << world_.log;
+  world_.probe.sick_paths.clear();  // one good answer, and it begins anew
+  world_.pass(1'200);
   world_.probe.sick_paths = {"/health"};
-  world_.probe.slowness[deployment.directory] = deployment.spec.health.timeout;
-  world_.processes.answering = {world_.newest()};
-  world_.pass(20'000);
+  world_.pass(9'000);
+  EXPECT_EQ(state(), "running") << world_.log;
+  world_.pass(6'000);
   EXPECT_THAT(world_.log, HasSubstr("3 health checks in a row failed"));
+}
+
+TEST_F(Health, is_doubted_at_once_in_probation) {
+  std::string trouble;
+  begin_and_be_busy([&] { service_->watch([&](const std::string& cause) { trouble = cause; }); });
+  world_.pass(5'000);
+  EXPECT_THAT(trouble, HasSubstr("3 health checks in a row failed"));
 }
 
 TEST_F(Health, is_bad_after_bad_answers_whoever_else_is_answered) {

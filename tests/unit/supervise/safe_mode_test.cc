@@ -1,25 +1,30 @@
 // What the conductor answers in the place of a service that cannot be started, and to whom.
 #include "supervise/safe_mode.h"
 
+#include <filesystem>
 #include <future>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "http/request_head.h"
 #include "supervise/probe.h"
 #include "support/conversation.h"
 #include "support/files.h"
 #include "support/result_matchers.h"
+#include "support/wait.h"
 
 namespace sb::supervise {
 namespace {
@@ -41,7 +46,8 @@ Diagnosis diagnosis() {
           .restarts = 5,
           .next_start_ms = 0,
           .output = "cannot open <config>\n",
-          .versions = {{.number = 3, .state = "candidate"}, {.number = 2, .state = "known_good"}},
+          .versions = {{.number = 3, .state = "candidate"},
+                       {.number = 2, .state = "known_good", .is_laid_out = true}},
           .remedy = "selfbuild rollback v2 --project shop",
           .details = true};
 }
@@ -75,7 +81,9 @@ TEST(Diagnosis, offers_buttons_for_what_can_be_done_and_only_among_the_details) 
   EXPECT_THAT(as_page(diagnosis(), true, true).body,
               AllOf(HasSubstr("Start it again now"), HasSubstr("Put v2 back into service")));
   Diagnosis no_way_back = diagnosis();
-  no_way_back.versions = {{.number = 4, .state = "known_good"}, {.number = 2, .state = "rolled_back"}};
+  no_way_back.versions = {{.number = 4, .state = "known_good", .is_laid_out = true},
+                          {.number = 2, .state = "rolled_back", .is_laid_out = true},
+                          {.number = 1, .state = "known_good"}};
   EXPECT_THAT(as_page(no_way_back, true, true).body,
               AllOf(HasSubstr("Start it again now"), Not(HasSubstr("back into service"))));
 }
@@ -201,19 +209,27 @@ class SafeModeActs : public SafeModeTest {
  protected:
   void SetUp() override {
     SafeModeTest::SetUp();
-    on_loop([this] {
-      safe_mode_->offer({.token = "s3cret",
-                         .perform = [this](const std::string& service, const std::string& act,
-                                           const std::function<void(const Status&)>& done) {
-                           asked_.push_back(service + " " + act);
-                           if (outcome_)
-                             done(*outcome_);
-                           else
-                             waiting_ = done;
-                         }});
-    });
-    begin();
+    offer();
+    begin(with_code());
+    code_ = code();
   }
+  void offer() {
+    on_loop([this] {
+      safe_mode_->offer(
+          [this](const HttpSafeMode::Press& press, const std::function<void(const Status&)>& done) {
+            pressed_.push_back(fmt::format("{} {} {}", press.service, press.act, press.version));
+            if (outcome_) return done(*outcome_);
+            waiting_ = done;
+          });
+    });
+  }
+  [[nodiscard]] std::string code_file() const { return (folder_.path() / "code").string(); }
+  [[nodiscard]] Diagnosis with_code() const {
+    Diagnosis with = diagnosis();
+    with.code_file = code_file();
+    return with;
+  }
+  [[nodiscard]] std::string code() const { return std::string(trim(tests::read(code_file()))); }
   [[nodiscard]] std::string press(const std::string& form, const std::string& fields = "") const {
     return ask(request(form, fields));
   }
@@ -221,55 +237,104 @@ class SafeModeActs : public SafeModeTest {
     return "POST /.selfbuild/act HTTP/1.1\r\nHost: x\r\n" + fields +
            "Content-Length: " + std::to_string(form.size()) + "\r\n\r\n" + form;
   }
-  std::vector<std::string> asked_;
+  void wait_until_pressed() {
+    tests::wait_until([this] {
+      bool there = false;
+      on_loop([&] { there = static_cast<bool>(waiting_); });
+      return there;
+    });
+  }
+
+  os::TemporaryFolder folder_ = tests::temporary_folder();
+  std::string code_;
+  std::vector<std::string> pressed_;
   std::optional<Status> outcome_ = Status();  // none: `waiting_` is to be called
   std::function<void(const Status&)> waiting_;
 };
 
-TEST_F(SafeModeActs, are_done_for_who_has_the_token) {
-  EXPECT_THAT(ask(kRequest), HasSubstr("<form method=\"post\" action=\"/.selfbuild/act\">"));
-  EXPECT_THAT(press("token=s3cret&act=restart"),
+TEST_F(SafeModeActs, are_done_for_who_has_the_code) {
+  EXPECT_THAT(ask(kRequest), AllOf(HasSubstr("<form method=\"post\" action=\"/.selfbuild/act\">"),
+                                   HasSubstr(code_file()), Not(HasSubstr(code_))));
+  EXPECT_THAT(press("code=" + code_ + "&act=restart"),
               AllOf(StartsWith("HTTP/1.1 303 See Other\r\n"), HasSubstr("\r\nLocation: /\r\n")));
-  EXPECT_THAT(press("act=rollback&token=s3cret"), StartsWith("HTTP/1.1 303 "));
-  EXPECT_EQ(asked_, (std::vector<std::string>{"web restart", "web rollback"}));
+  EXPECT_THAT(press("act=rollback+2&code=" + code_), StartsWith("HTTP/1.1 303 "));
+  EXPECT_EQ(pressed_, (std::vector<std::string>{"web restart 0", "web rollback 2"}));
 }
 
-TEST_F(SafeModeActs, are_refused_without_the_token_or_from_elsewhere) {
-  EXPECT_THAT(press("token=other&act=restart"), StartsWith("HTTP/1.1 403 "));
+TEST_F(SafeModeActs, are_refused_without_the_code_or_from_elsewhere) {
+  EXPECT_THAT(press("code=other&act=restart"), StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(press("act=restart"), StartsWith("HTTP/1.1 403 "));
-  EXPECT_THAT(press("token=&act=restart"), StartsWith("HTTP/1.1 403 "));
-  EXPECT_THAT(press("token=s3cret&act=format"), StartsWith("HTTP/1.1 400 "));
-  EXPECT_THAT(press("token=s3cret&act=restart", "X-Forwarded-For: 192.0.2.1\r\n"),
+  EXPECT_THAT(press("code=&act=restart"), StartsWith("HTTP/1.1 403 "));
+  const std::string good = "code=" + code_;
+  EXPECT_THAT(press(good + "&act=format"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(press(good + "&act=rollback"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(press(good + "&act=restart", "X-Forwarded-For: 192.0.2.1\r\n"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(press(good + "&act=restart&" + std::string(4096, 'x')), StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(ask("GET /.selfbuild/act?" + good + "&act=restart HTTP/1.1\r\nHost: x\r\n\r\n"),
               StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(press("token=s3cret&act=restart&" + std::string(4096, 'x')), StartsWith("HTTP/1.1 413 "));
-  EXPECT_THAT(ask("GET /.selfbuild/act?token=s3cret&act=restart HTTP/1.1\r\nHost: x\r\n\r\n"),
-              StartsWith("HTTP/1.1 503 "));
-  Diagnosis brief = diagnosis();
+  Diagnosis brief = with_code();
   brief.details = false;
   begin(brief);
-  EXPECT_THAT(press("token=s3cret&act=restart"), StartsWith("HTTP/1.1 503 "));
-  EXPECT_TRUE(asked_.empty());
+  EXPECT_THAT(press(good + "&act=restart"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_TRUE(pressed_.empty());
+}
+
+TEST_F(SafeModeActs, have_a_code_for_one_safe_mode_only_that_nobody_else_can_read) {
+  struct stat info{};
+  ASSERT_EQ(::stat(code_file().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+  begin(with_code());
+  EXPECT_EQ(code(), code_) << "it goes on";
+  on_loop([this] { safe_mode_->end("web"); });
+  EXPECT_FALSE(std::filesystem::exists(code_file()));
+  begin(with_code());
+  EXPECT_NE(code(), code_);
+  EXPECT_THAT(press("code=" + code_ + "&act=restart"), StartsWith("HTTP/1.1 403 "));
 }
 
 TEST_F(SafeModeActs, say_why_when_it_cannot_be_done) {
   on_loop([this] { outcome_ = fail(ErrorKind::conflict, "no version before v3 is known to be good"); });
-  EXPECT_THAT(press("token=s3cret&act=rollback"),
+  EXPECT_THAT(press("code=" + code_ + "&act=rollback+2"),
               AllOf(StartsWith("HTTP/1.1 409 "), HasSubstr("no version before v3 is known to be good")));
 }
 
 TEST_F(SafeModeActs, may_come_in_pieces_and_be_answered_later) {
   on_loop([this] { outcome_.reset(); });
   const UniqueFd client = tests::connect_to(socket_.address);
-  const std::string whole = request("token=s3cret&act=restart");
+  const std::string whole = request("code=" + code_ + "&act=restart");
   for (const char byte : whole) tests::say(client, std::string_view(&byte, 1));
-  while (true) {
-    bool there = false;
-    on_loop([&] { there = static_cast<bool>(waiting_); });
-    if (there) break;
-  }
+  wait_until_pressed();
   on_loop([this] { waiting_({}); });
   EXPECT_THAT(tests::hear(client), StartsWith("HTTP/1.1 303 "));
-  on_loop([this] { waiting_({}); });  // nobody waits any more
+}
+
+TEST_F(SafeModeActs, may_end_when_nobody_waits_any_more) {
+  on_loop([this] {
+    start({.connections = 1});
+    outcome_.reset();
+  });
+  offer();
+  begin(with_code());
+  const UniqueFd client = tests::connect_to(socket_.address);
+  tests::say(client, request("code=" + code() + "&act=restart"));
+  wait_until_pressed();
+  EXPECT_THAT(ask(kRequest), StartsWith("HTTP/1.1 503 ")) << "takes the other one's place";
+  EXPECT_EQ(tests::hear(client), "");
+  on_loop([this] { waiting_({}); });
+  EXPECT_THAT(ask(kRequest), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(SafeModeActs, that_take_long_are_said_to_go_on) {
+  on_loop([this] {
+    start({.connections = 8, .act = os::Milliseconds(1)});
+    outcome_.reset();
+  });
+  offer();
+  begin(with_code());
+  EXPECT_THAT(press("code=" + code() + "&act=restart"),
+              AllOf(StartsWith("HTTP/1.1 202 "), HasSubstr("it goes on")));
+  on_loop([this] { waiting_({}); });
+  EXPECT_THAT(ask(kRequest), StartsWith("HTTP/1.1 503 "));
 }
 
 TEST_F(SafeModeTest, answers_on_unix_sockets) {

@@ -14,19 +14,12 @@
 namespace sb::tool {
 namespace {
 
-int status_for(ErrorKind kind) {
-  if (kind == ErrorKind::usage) return 400;
-  if (kind == ErrorKind::not_found) return 404;
-  if (kind == ErrorKind::conflict || kind == ErrorKind::refused) return 409;
-  return kind == ErrorKind::unhealthy ? 503 : 500;
-}
-
 http::Response as_response(const Result<Json>& result) {
   http::Response response{.status = 200, .content_type = "application/json"};
   if (result) {
     response.body = dump_json(*result) + "\n";
   } else {
-    response.status = status_for(result.error().kind);
+    response.status = http::status_of(result.error().kind);
     response.body = dump_json({{"error", result.error().what},
                                {"kind", to_string(result.error().kind)},
                                {"next", result.error().next}}) +
@@ -95,8 +88,8 @@ Result<Json> rollback_params(Conductor& conductor, const std::string& name) {
 rpc::Reply told_and_recorded(Conductor& conductor, const http::ExchangePtr& exchange,
                              const std::string& act) {
   return rpc::Reply([&conductor, exchange, act](const Result<Json>& result) {
-    conductor.audit_trail().http_act(exchange->request().client, act, "name=" + exchange->request().name,
-                                     result);
+    conductor.audit_trail().act("http", exchange->request().client, act, "name=" + exchange->request().name,
+                                result);
     exchange->answer(as_response(result));
   });
 }
@@ -105,28 +98,42 @@ void restart(Conductor& conductor, const std::string& name, const rpc::Reply& re
   conductor.server().call("service.restart", Json{{"name", name}}, reply);
 }
 
-void roll_back(Conductor& conductor, const std::string& name, const rpc::Reply& reply) {
-  const Result<Json> params = rollback_params(conductor, name);
-  if (!params) return reply(fail(params.error()));
-  conductor.server().call("cycle.begin", *params, reply);
+// Calls when the activation that has begun is over.
+void wait_for_outcome(Conductor& conductor, const Result<Json>& begun,
+                      const std::function<void(const Status&)>& done) {
+  if (!begun) return done(fail(begun.error()));
+  conductor.server().call("activation.wait", Json{{"cycle", begun->at("cycle")}},
+                          rpc::Reply([done](const Result<Json>& outcome) {
+                            if (!outcome) return done(fail(outcome.error()));
+                            if (outcome->value("outcome", "") == "kept") return done({});
+                            done(fail(ErrorKind::unhealthy, outcome->value("cause", "")));
+                          }));
 }
 
-// The buttons of a page that the conductor serves in a service's place.
-void offer_acts_in_safe_mode(Conductor& conductor) {
-  Result<std::string> token = http::token_of(conductor.home());
-  if (!token) return;
-  conductor.safe_mode().offer(
-      {.token = *std::move(token),
-       .perform = [&conductor](const std::string& service, const std::string& act,
-                               const std::function<void(const Status&)>& done) {
-         const bool back = act == "rollback";
-         const rpc::Reply reply([&conductor, service, back, done](const Result<Json>& result) {
-           conductor.audit_trail().http_act({}, back ? "cycle.begin" : "service.restart", "name=" + service,
-                                            result);
-           done(result ? Status() : fail(result.error()));
-         });
-         back ? roll_back(conductor, service, reply) : restart(conductor, service, reply);
-       }});
+// A button of the page that the conductor serves in a service's place.
+void press(Conductor& conductor, const supervise::HttpSafeMode::Press& press,
+           const std::function<void(const Status&)>& done) {
+  const bool back = press.act == "rollback";
+  const auto record = [&conductor, act = back ? "cycle.begin" : "service.restart",
+                       subject = "name=" + press.service](const Result<Json>& result) {
+    conductor.audit_trail().act("safe mode", {}, act, subject, result);
+  };
+  if (!back) {
+    return restart(conductor, press.service, rpc::Reply([record, done](const Result<Json>& result) {
+                     record(result);
+                     done(result ? Status() : fail(result.error()));
+                   }));
+  }
+  const rpc::Reply begun([&conductor, record, done](const Result<Json>& result) {
+    record(result);
+    wait_for_outcome(conductor, result, done);
+  });
+  const Result<Json> params = rollback_params(conductor, press.service);
+  if (!params) return begun(fail(params.error()));
+  if (params->at("version") != press.version)
+    return begun(
+        fail(ErrorKind::conflict, fmt::format("v{} is not the good version before any more", press.version)));
+  conductor.server().call("cycle.begin", *params, begun);
 }
 
 }  // namespace
@@ -147,9 +154,13 @@ void add_http_routes(Conductor& conductor) {
     restart(conductor, exchange->request().name, told_and_recorded(conductor, exchange, "service.restart"));
   });
   http.on("POST", "/services/*/rollback", [&conductor](const http::ExchangePtr& exchange) {
-    roll_back(conductor, exchange->request().name, told_and_recorded(conductor, exchange, "cycle.begin"));
+    const rpc::Reply reply = told_and_recorded(conductor, exchange, "cycle.begin");
+    const Result<Json> params = rollback_params(conductor, exchange->request().name);
+    if (!params) return reply(fail(params.error()));
+    conductor.server().call("cycle.begin", *params, reply);
   });
-  offer_acts_in_safe_mode(conductor);
+  conductor.safe_mode().offer(
+      [&conductor](const auto& pressed, const auto& done) { press(conductor, pressed, done); });
 }
 
 }  // namespace sb::tool
