@@ -184,7 +184,10 @@ class Decider {
       std::optional<Key>& key = everywhere ? portable : own;
       SB_TRY(key, result_key(edge, everywhere ? *edge.facts.portable : edge.facts.action, discovered));
       if (!key) return {};
-      if (*key == last->key) return take_again(edge, *last, everywhere ? Reach::everywhere : reach_of_own());
+      if (*key == last->key) {
+        take_again(edge, *last, everywhere ? Reach::everywhere : reach_of_own());
+        return {};
+      }
     }
     if (edge.facts.portable) {
       if (!portable) {
@@ -219,7 +222,7 @@ class Decider {
     return std::nullopt;
   }
 
-  static Status take_again(PlannedEdge& edge, const ResultsMemo::Edge& last, Reach reach) {
+  static void take_again(PlannedEdge& edge, const ResultsMemo::Edge& last, Reach reach) {
     edge.verdict = Verdict::hit;
     edge.reach = reach;
     edge.why.clear();
@@ -227,7 +230,6 @@ class Decider {
     edge.result = last.result;
     edge.object_ns = last.object_ns;
     edge.was_remembered = true;
-    return {};
   }
 
   Status find(PlannedEdge& edge, const Key& key) {

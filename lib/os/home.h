@@ -7,6 +7,7 @@
 //   state/projects/P/current             the pointer: a symlink to versions/vN
 //   state/cycles/c-N/{log,progress.jsonl}
 //   state/services/S/log                 what the service printed
+//   state/services/S/safe-mode.code      for the buttons of its page in safe mode, while that lasts
 //   state/conductor.sock  conductor.lock  keeper.lock  conductor.log
 //   state/conductor/{current,previous}   which conductor runs, when it was upgraded; see lib/keeper
 //   state/audit.db                       who changed what, and what happened last

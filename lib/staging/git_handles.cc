@@ -2,15 +2,21 @@
 
 #include <array>
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 namespace sb::staging {
 namespace {
 
+thread_local bool libgit2_starts = false;
+
 // Lives as long as the process: libgit2 counts its users, and we are one.
 struct Libgit2 {
   Libgit2() {
+    libgit2_starts = true;
     git_libgit2_init();
+    libgit2_starts = false;
+    git_error_clear();  // what it says of certificates
     // The user's and the system's files may name filters, hooks and fsmonitor programs. We run none of them,
     // and a stage must not depend on who makes it.
     for (const int level : {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,
@@ -32,10 +38,15 @@ struct Libgit2 {
 
 // Where libgit2 speaks TLS by mbedtls, as in Debian, it parses all certificates of the host when it starts:
 // three milliseconds of every command, and we never let it reach for the network. This one is found before
-// the library's, and reads none: a connection would be refused, as one to a host that nobody vouches for.
-extern "C" int mbedtls_x509_crt_parse_file(void* /*chain*/, const char* /*path*/) {  // NOLINT
-  constexpr int kFileIoError = -0x2900;  // MBEDTLS_ERR_X509_FILE_IO_ERROR
-  return kFileIoError;
+// the library's, and reads none for it: a connection would be refused, as one to a host that nobody vouches
+// for.
+extern "C" int mbedtls_x509_crt_parse_file(void* chain,
+                                           const char* path) {  // NOLINT(misc-use-internal-linkage)
+  constexpr int kFileIoError = -0x2900;                         // MBEDTLS_ERR_X509_FILE_IO_ERROR
+  if (libgit2_starts) return kFileIoError;
+  using Parse = int (*)(void*, const char*);
+  const auto next = reinterpret_cast<Parse>(::dlsym(RTLD_NEXT, "mbedtls_x509_crt_parse_file"));
+  return next != nullptr ? next(chain, path) : kFileIoError;
 }
 
 void start_libgit2() {

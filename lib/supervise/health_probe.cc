@@ -32,15 +32,24 @@ bool ThreadedProbe::start(std::function<Done()> work) {
   return true;
 }
 
-void ThreadedProbe::load(std::function<void(const Status&)> loaded) {
-  loading_ = start([this, loaded]() -> Done {
-    return [this, loaded, status = os::load_curl()] {
-      loading_ = false;
-      for (const std::function<void()>& question : std::exchange(waiting_, {})) question();
-      loaded(status);
+void ThreadedProbe::load(std::function<void(const Status&)> done) {
+  loading_ = true;
+  const bool started = start([this, done]() -> Done {
+    return [this, done, status = os::load_curl()] {
+      loaded();
+      done(status);
     };
   });
-  if (!loading_) loop_.post([loaded = std::move(loaded)] { loaded(os::load_curl()); });
+  if (started) return;
+  loop_.post([this, done = std::move(done)] {
+    loaded();
+    done(os::load_curl());
+  });
+}
+
+void ThreadedProbe::loaded() {
+  loading_ = false;
+  for (const std::function<void()>& question : std::exchange(waiting_, {})) question();
 }
 
 void ThreadedProbe::ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,

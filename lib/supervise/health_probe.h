@@ -40,26 +40,30 @@ class HealthProbe {
 
 class ThreadedProbe final : public HealthProbe {
  public:
-  explicit ThreadedProbe(os::EventLoop& loop) : loop_(loop) {}
-  ~ThreadedProbe() override;  // waits for questions under way, at most for their timeouts
+  // loads: load() will be called, and questions wait for it.
+  explicit ThreadedProbe(os::EventLoop& loop, bool loads = false) : loop_(loop), loading_(loads) {}
+  // Waits for what is under way: questions for their timeouts at most, and load().
+  ~ThreadedProbe() override;
   ThreadedProbe(const ThreadedProbe&) = delete;
   ThreadedProbe& operator=(const ThreadedProbe&) = delete;
 
-  // Loads what HTTP needs, beside the work, and calls once, on the event loop. Questions wait until then:
-  // while the dynamic linker loads, no thread can be started, and the loop would wait with it.
-  void load(std::function<void(const Status&)> loaded);
+  // Loads what HTTP needs, beside the work, and calls once, on the event loop. Questions wait until then,
+  // those before it, too: while the dynamic linker loads, no thread can be started, and the loop would wait
+  // with it.
+  void load(std::function<void(const Status&)> done);
   void ask(const ProbeSpec& spec, const std::vector<BoundAddress>& sockets,
            const std::filesystem::path& directory, std::function<void(const Timed&)> answer) override;
-  [[nodiscard]] bool idle() const { return threads_.empty(); }
+  [[nodiscard]] bool idle() const { return threads_.empty(); }  // nothing is asked or loaded
 
  private:
   // Runs `work` on a thread, and what it returns on the event loop, after the thread's end. False: no thread.
   using Done = std::function<void()>;
   bool start(std::function<Done()> work);
+  void loaded();
 
   os::EventLoop& loop_;
   std::list<std::thread> threads_;  // touched on the event loop only
-  bool loading_ = false;
+  bool loading_;
   std::vector<std::function<void()>> waiting_;  // questions
 };
 

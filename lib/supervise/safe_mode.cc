@@ -29,6 +29,7 @@ constexpr os::Milliseconds kWithoutDescriptors{100};
 constexpr std::size_t kMostIgnored = 256 * 1024;  // of a body that nobody reads
 constexpr std::size_t kLongestForm = 1024;
 constexpr std::size_t kCodeBytes = 8;
+constexpr const char* kUpAgain = "the service is up again";
 
 // The description of a listening socket is shared with the instances, and so is O_NONBLOCK: it is the service
 // that decides. Set only while no instance could see it, and for the length of one accept.
@@ -140,7 +141,8 @@ HttpSafeMode::~HttpSafeMode() = default;
 
 void HttpSafeMode::begin(const std::string& service, const std::vector<int>& sockets, Diagnosis diagnosis) {
   std::string code = std::move(standing_[service].code);  // it goes on
-  if (perform_ && code.empty() && !diagnosis.code_file.empty()) code = publish_code(diagnosis.code_file);
+  if (perform_ && diagnosis.details && code.empty() && !diagnosis.code_file.empty())
+    code = publish_code(diagnosis.code_file);
   standing_[service] = Standing{.diagnosis = std::make_shared<const Diagnosis>(std::move(diagnosis)),
                                 .code = std::move(code),
                                 .shared = false,
@@ -246,7 +248,9 @@ void HttpSafeMode::asked(std::list<Connection>::iterator connection, std::string
   const bool details = diagnosis.details && connection->local && !is_forwarded(head);
   const auto standing = standing_.find(diagnosis.service);
   const bool buttons = details && standing != standing_.end() && !standing->second.code.empty();
-  if (buttons && head.method() == "POST" && head.target() == kActPath) {
+  const bool pressed = details && perform_ && head.method() == "POST" && head.target() == kActPath;
+  if (pressed && standing == standing_.end()) return answer(connection, refusal(409, kUpAgain));
+  if (pressed && buttons) {
     const auto framing = http::framing_of(head, kLongestForm);
     if (!framing) return answer(connection, refusal(framing.error().status, framing.error().why));
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -274,7 +278,7 @@ void HttpSafeMode::act(std::list<Connection>::iterator connection) {
   const auto value = [&](std::string_view key) { return http::form_value(connection->form, key); };
   Press press{.service = connection->diagnosis->service, .act = value("act")};
   const auto standing = standing_.find(press.service);
-  if (standing == standing_.end()) return answer(connection, refusal(409, "the service is up again"));
+  if (standing == standing_.end()) return answer(connection, refusal(409, kUpAgain));
   if (!http::same_token(value("code"), standing->second.code))
     return answer(connection, refusal(403, "this is not the code; the page says where it stands"));
   // "rollback 3": the version is the button's.

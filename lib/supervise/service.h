@@ -191,6 +191,7 @@ class Service {
   void answer_in_its_place();
   void answers_itself();  // or is not wanted any more
   [[nodiscard]] Diagnosis diagnosis() const;
+  [[nodiscard]] std::string code_file() const;  // of the buttons of its page in safe mode
   void on_up(std::int64_t id);
   void live_is_well();
   void on_ill(std::int64_t id, const std::string& cause);

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "os/file_system.h"
 #include "supervise/service.h"
@@ -28,6 +29,7 @@ Result<std::unique_ptr<Service>> Service::recover(Surroundings& around, const Se
   service->paused_ = row.paused;
   service->side_ = row.side;
   service->pin_ = row.pin;
+  ::unlink(service->code_file().c_str());  // of a safe mode that ended with the conductor before
   SB_TRY(const std::vector<InstanceRow> instances, around.table.instances(service->name()));
   SB_TRY(const std::vector<SocketRow> sockets, around.table.sockets(service->name()));
   // Any of its processes can give a lost socket back.

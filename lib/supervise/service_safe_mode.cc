@@ -37,6 +37,10 @@ void Service::answer_in_its_place() {
   if (live_ || incoming_ || !leaving_.empty()) around_.safe_mode.share(name());
 }
 
+std::string Service::code_file() const {
+  return around_.home.service(name()) / "safe-mode.code";
+}
+
 Diagnosis Service::diagnosis() const {
   Diagnosis diagnosis{.service = name(),
                       .project = deployment_.project,
@@ -48,7 +52,7 @@ Diagnosis Service::diagnosis() const {
                       .output = log_tail(around_.home.service(name()), kOutputLines),
                       .versions = around_.versions(deployment_.project),
                       .remedy = {},
-                      .code_file = around_.home.service(name()) / "safe-mode.code",
+                      .code_file = code_file(),
                       .details = deployment_.spec.safe_mode == SafeModeKind::details};
   if (restart_timer_) {
     const os::Clock& clock = around_.timers.clock();

@@ -1,6 +1,7 @@
 // A standby: a second process of the live version, booted and asked for its health, on the other one of the
 // two sockets on each address, where no user comes. When the live one crashes or turns ill, users are steered
 // to it by one system call a socket, instead of waiting for a boot; then the next standby is started.
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,6 +10,12 @@
 #include "supervise/service.h"
 
 namespace sb::supervise {
+
+namespace {
+
+constexpr os::Milliseconds kWithSomebodyWaiting{200};
+
+}  // namespace
 
 // A swap needs the sockets for itself.
 bool Service::may_have_spare() const {
@@ -20,8 +27,11 @@ bool Service::may_have_spare() const {
 
 void Service::want_spare() {
   if (spare_timer_ || !may_have_spare()) return;
+  os::Milliseconds delay = spare_backoff_.next(around_.random());
+  // Who came to the side of one that crashed, in the moment before users were steered away, waits for it.
+  if (sockets_.waiting(opposite(live_->side())) > 0) delay = std::min(delay, kWithSomebodyWaiting);
   // Never at once: whoever calls is in the middle of something.
-  spare_timer_ = around_.timers.after(spare_backoff_.next(around_.random()), [this] { start_spare(); });
+  spare_timer_ = around_.timers.after(delay, [this] { start_spare(); });
 }
 
 void Service::start_spare() {

@@ -151,9 +151,12 @@ void Service::settle_on(const Deployment& deployment, bool wanted) {
 void Service::close_unused_sockets() {
   if (incoming_ || bring_up_done_) return;
   const bool answered = std::exchange(answering_, false);
-  if (answered) around_.safe_mode.end(name());
+  // On no socket for a moment: it goes on, with the code that somebody may just be typing.
+  if (answered) around_.safe_mode.begin(name(), {}, diagnosis());
   sockets_.keep_only(deployment_.spec);
-  if (answered) answer_in_its_place();
+  if (!answered) return;
+  answer_in_its_place();
+  if (!answering_) around_.safe_mode.end(name());
 }
 
 void Service::watch(std::function<void(const std::string& cause)> trouble) {

@@ -7,9 +7,9 @@
 // same path, because it finds nothing at another one. Ours begins with no stage at all. A copy (cp -a) of the
 // finished source and build folders is the limit.
 //
-// The build step is what follows configure: for the peers Ninja, from its start to its end; for us what is
-// left when staging, configure and the start of the program are taken away, for which `selfbuild --version`
-// stands, since the same process does all of it. A second row leaves the start in.
+// The build step is what follows configure, without the start of a program on either side, for which
+// `ninja --version` and `selfbuild --version` stand: the same process of ours has staged and configured
+// before. A second row leaves our start in.
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -115,7 +115,8 @@ class Peers {
                                 .ms;
     const double configure = timed(cmake, folder_, environment).ms;
     const double ninja = timed({"ninja", "-C", build.string()}, folder_, environment).ms;
-    return {.end_to_end = checkout + configure + ninja, .build_step = ninja};
+    const double start = timed({"ninja", "--version"}, folder_, environment).ms;
+    return {.end_to_end = checkout + configure + ninja, .build_step = ninja - start};
   }
   void remove(const std::string& place) {
     throw_away(folder_ / place);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <optional>
 
@@ -65,9 +66,10 @@ class Project {
   [[nodiscard]] fs::path source() const { return folder() / "stage/source"; }
   [[nodiscard]] fs::path build() const { return folder() / "stage/build"; }
 
-  // An empty build folder; nothing in it, and no source, is younger than what a build makes.
-  void begin(const std::string& launcher) const {
-    fs::remove_all(build());
+  // An empty build folder; nothing in it, and no source, is younger than what a build makes. The one before
+  // is put aside, not deleted: ext4 makes new files slowly after many were.
+  void begin(const std::string& launcher) {
+    if (fs::exists(build())) fs::rename(build(), folder() / fmt::format("aside-{}", ++builds_));
     std::string ninja = fmt::format(
         "rule cxx\n  command = {}g++ -O1 -I../source -MD -MF $out.d -c $in -o $out\n  depfile = $out.d\n  "
         "deps = gcc\n",
@@ -93,12 +95,13 @@ class Project {
 
  private:
   int files_;
+  int builds_ = 0;
   os::TemporaryFolder folder_ = tests::temporary_folder();
 };
 
 // One of our builds, from an empty store when there is nothing in `machine` yet. Seconds until Ninja has
 // nothing to do any more.
-double ours(const Project& project, const std::string& url, const fs::path& machine, int hits_expected) {
+double ours(Project& project, const std::string& url, const fs::path& machine, int hits_expected) {
   project.begin("");
   const auto start = steady_clock::now();
   auto store = must(cache::ActionStore::open(machine / "actions.db"));
@@ -126,7 +129,7 @@ double ours(const Project& project, const std::string& url, const fs::path& mach
   return took.count();
 }
 
-double theirs(const Project& project, const std::string& url, const fs::path& machine, int hits_expected) {
+double theirs(Project& project, const std::string& url, const fs::path& machine, int hits_expected) {
   project.begin("ccache ");
   const tests::Environment environment{{"CCACHE_DIR", machine.string()}, {"CCACHE_REMOTE_STORAGE", url}};
   const auto start = steady_clock::now();
@@ -145,7 +148,7 @@ double median(std::vector<double> times) {
 }
 
 // Both sides in turn, on loopback and behind the proxy.
-void compare(const Project& project, const char* name, const tests::CacheServer& server, Records& records) {
+void compare(Project& project, const char* name, const tests::CacheServer& server, Records& records) {
   int machine = 0;
   const auto fresh = [&](const char* whose) {
     const fs::path folder = project.folder() / fmt::format("{}-{}{}", name, whose, machine++);
@@ -181,8 +184,9 @@ int run(int argc, char** argv) {
   Records records("remote");
   const std::pair<const char*, std::unique_ptr<tests::CacheServer>> servers[] = {
       {"Redis", tests::start_redis()}, {"nginx", tests::start_nginx()}};
+  std::list<Project> projects;  // until the end, for the same reason
   for (const int files : kSizes) {
-    const Project project(files);
+    Project& project = projects.emplace_back(files);
     for (const auto& [name, server] : servers) {
       if (!server) give_up(fmt::format("{} is not installed: ci/setup check", name));
       compare(project, name, *server, records);

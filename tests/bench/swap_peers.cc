@@ -254,6 +254,8 @@ std::vector<PeerKind> other_supervisors() {
 Ours::Ours(const OurService& service) : address_(free_address()) {
   host_.copy_project("http_project");
   host_.edit("selfbuild.yaml", "127.0.0.1:0", address_);
+  host_.edit("selfbuild.yaml", "CMAKE_BUILD_TYPE=Release",
+             "CMAKE_BUILD_TYPE=Release, -DCMAKE_EXE_LINKER_FLAGS=-static");
   host_.edit("selfbuild.yaml", "swap: overlap",
              "swap: " + service.swap + (service.standby ? "\n  standby: true" : ""));
   host_.edit("selfbuild.yaml", "probation: 2s", "probation: 200ms");
@@ -297,7 +299,7 @@ std::string service_program() {
   static const os::TemporaryFolder kFolder = [] {
     os::TemporaryFolder folder = tests::temporary_folder();
     const fs::path source = fs::path(SELFBUILD_SOURCE_DIR) / "tests/fixtures/http_project/http_service.cc";
-    must("c++", tests::run_program({"c++", "-O2", "-std=c++20", "-o",
+    must("c++", tests::run_program({"c++", "-O2", "-std=c++20", "-static", "-o",
                                     (folder.path() / "http_service").string(), source.string()},
                                    folder.path(), {}));
     return folder;
@@ -331,8 +333,10 @@ std::string free_address() {
   return fmt::format("127.0.0.1:{}", ::ntohs(at.sin_port));
 }
 
-std::string get(const std::string& address, const std::string& path) {
+std::string get(const std::string& address, const std::string& path, std::chrono::milliseconds patience) {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval limit{.tv_sec = 0, .tv_usec = patience.count() * 1000};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   const sockaddr_in at = parse(address);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) return {};
   const std::string request =

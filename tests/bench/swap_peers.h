@@ -3,6 +3,7 @@
 // answer by themselves.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -72,8 +73,10 @@ class Ours : public Peer {
 [[nodiscard]] std::unique_ptr<Peer> start_relay(const std::string& server);
 
 [[nodiscard]] std::string free_address();
-// What a new connection is answered for GET `path`; empty: it was refused or cut. Blocks.
-[[nodiscard]] std::string get(const std::string& address, const std::string& path);
+// What a new connection is answered for GET `path`; empty: it was refused or cut, or nothing came for as long
+// as `patience`, if that is not 0. Blocks.
+[[nodiscard]] std::string get(const std::string& address, const std::string& path,
+                              std::chrono::milliseconds patience = {});
 void wait_until_served(const std::string& address);
 
 }  // namespace sb::bench

@@ -117,7 +117,7 @@ Status Conductor::open() {
   const std::filesystem::path notify_socket = home_.state() / "notify.sock";
   SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));
   processes_.emplace(*loop_, keeper_);
-  probe_.emplace(*loop_);
+  probe_.emplace(*loop_, /*loads=*/true);
   version_checks_.emplace(*loop_);
   safe_mode_.emplace(*loop_);
   around_.emplace(supervise::Surroundings{
@@ -154,9 +154,11 @@ std::vector<supervise::KnownVersion> Conductor::versions_of(const std::string& p
   if (!versions) return known;
   for (const history::Version& version : *versions) {
     if (known.size() == kMost) break;
-    known.push_back({.number = version.number,
-                     .state = std::string(history::to_string(version.state)),
-                     .is_laid_out = std::filesystem::is_directory(home_.version(project, version.number))});
+    std::error_code code;
+    known.push_back(
+        {.number = version.number,
+         .state = std::string(history::to_string(version.state)),
+         .is_laid_out = std::filesystem::is_directory(home_.version(project, version.number), code)});
   }
   return known;
 }

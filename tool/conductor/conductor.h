@@ -51,8 +51,6 @@ class Conductor {
   void stop(bool services, std::function<void()> stopping);
   // Ends as if killed: the keeper starts the current program, which adopts what runs.
   void hand_over();
-  // Ends, and says why: the host lacks something that no conductor can work without. From any thread.
-  void give_up(const Error& error);
 
   // -- for the routes
   // ----------------------------------------------------------------------------------------
@@ -75,6 +73,8 @@ class Conductor {
   Conductor(const os::Home& home, keeper::KeeperLink& keeper) : home_(home), keeper_(keeper) {}
   Status open();
   Status open_records();
+  // Ends, and says why: the host lacks something that no conductor can work without.
+  void give_up(const Error& error);
   void say(const std::string& text);  // log(), and an event
   Status take_up();
   void restart_readers_of_the_damaged_database();

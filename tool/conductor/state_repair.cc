@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t kReadAtStart = 16U << 20U;
+constexpr std::uintmax_t kReadAtStart = 1U << 20U;  // takes a millisecond; the first backup reads all of it
 constexpr os::Milliseconds kFirstBackup{1'000};
 constexpr os::Milliseconds kBackupInterval{60'000};
 

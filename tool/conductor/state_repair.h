@@ -22,7 +22,7 @@ inline constexpr const char* kDamaged = ".damaged-";  // follows the database's 
 using Log = std::function<void(const std::string&)>;
 
 // Before anybody opens the database. True when another one took its place. Reads all of it when it is suspect
-// or has up to 16 MiB, and else its schema. Errors: environment.
+// or has up to 1 MiB, and else its schema. Errors: environment.
 [[nodiscard]] Result<bool> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log);
 
 // Checks the database and copies it, durably and whole, to the backup. corrupt when it is damaged: the backup

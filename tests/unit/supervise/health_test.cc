@@ -176,15 +176,24 @@ TEST_F(Health, is_not_doubted_for_want_of_an_answer_while_users_get_theirs) {
 
 TEST_F(Health, is_doubted_in_the_end_though_a_connection_shows_life) {
   begin_and_be_busy();
-  world_.pass(9'000);
-  EXPECT_EQ(state(), "running") << world_.log;
-  world_.probe.sick_paths.clear();  // one good answer, and it begins anew
-  world_.pass(1'200);
-  world_.probe.sick_paths = {"/health"};
-  world_.pass(9'000);
-  EXPECT_EQ(state(), "running") << world_.log;
-  world_.pass(6'000);
+  const int before = world_.probe.asked;
+  while (state() == "running") world_.pass(10);
   EXPECT_THAT(world_.log, HasSubstr("3 health checks in a row failed"));
+  EXPECT_EQ(world_.probe.asked - before, 10 + 3);
+}
+
+TEST_F(Health, is_trusted_anew_after_a_good_answer) {
+  begin_and_be_busy();
+  for (int round = 0; round < 5; ++round) {
+    const int before = world_.probe.asked;
+    while (world_.probe.asked < before + 8) world_.pass(10);
+    world_.settle();
+    world_.probe.sick_paths.clear();
+    while (world_.probe.asked < before + 9) world_.pass(10);
+    world_.settle();
+    world_.probe.sick_paths = {"/health"};
+  }
+  EXPECT_EQ(state(), "running") << world_.log;
 }
 
 TEST_F(Health, is_doubted_at_once_in_probation) {

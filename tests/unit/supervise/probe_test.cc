@@ -205,6 +205,38 @@ TEST(ThreadedProbe, says_that_the_host_cannot_ask_when_it_has_no_thread) {
   EXPECT_TRUE(probe.idle());
 }
 
+TEST(ThreadedProbe, lets_questions_wait_until_it_has_loaded_what_they_need) {
+  ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
+  ThreadedProbe probe(*loop, /*loads=*/true);
+  std::vector<std::string> happened;
+  ProbeSpec spec;
+  spec.kind = ProbeSpec::Kind::command;
+  spec.command = {"true"};
+  const auto ask = [&](const std::string& which) {
+    probe.ask(spec, {}, "/", [&, which](const Timed& timed) {
+      happened.push_back(which + (timed.status ? " well" : " ill"));
+      if (happened.size() == 3) loop->stop();
+    });
+  };
+  ask("before");
+  probe.load([&](const Status& status) { happened.emplace_back(status ? "loaded" : "not loaded"); });
+  ask("meanwhile");
+  loop->run();
+  ASSERT_EQ(happened.size(), 3U);
+  EXPECT_EQ(happened.front(), "loaded");
+  EXPECT_TRUE(probe.idle());
+}
+
+TEST(ThreadedProbe, drops_the_questions_that_wait_when_it_goes) {
+  ASSERT_OK(const std::unique_ptr<os::EventLoop> loop, os::EventLoop::make());
+  bool answered = false;
+  {
+    ThreadedProbe probe(*loop, /*loads=*/true);
+    probe.ask({}, {}, "/", [&](const Timed&) { answered = true; });
+  }
+  EXPECT_FALSE(answered);
+}
+
 TEST(Notification, is_read_line_by_line) {
   const Notification all =
       parse_notification("READY=1\nSTATUS=up = well\nWATCHDOG=1\nSTOPPING=1\nX=y\nEXTEND_TIMEOUT_USEC=5000");

@@ -139,6 +139,21 @@ TEST_F(ServiceStandby, that_cannot_live_is_started_ever_more_seldom) {
   EXPECT_EQ(world_.processes.started.size(), before + 1);
 }
 
+TEST_F(ServiceStandby, is_started_soon_for_who_waits_at_the_socket_of_one_that_crashed) {
+  for (int crash = 0; crash < 5; ++crash) {
+    world_.processes.end(live_pid());
+    world_.pass(6'000);
+    world_.ready(world_.newest());
+  }
+  const UniqueFd client = world_.connect();
+  const std::size_t before = world_.processes.started.size();
+  world_.processes.end(live_pid());
+  world_.pass(199);
+  EXPECT_EQ(world_.processes.started.size(), before);
+  world_.pass(1);
+  EXPECT_EQ(world_.processes.started.size(), before + 1) << "and not after half a minute";
+}
+
 TEST_F(ServiceStandby, gives_its_sockets_to_the_next_version_and_comes_back_after_the_swap) {
   bool up = false;
   service_->bring_up(deployment(2), [&](const Status& status) { up = status.has_value(); });

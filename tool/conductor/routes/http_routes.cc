@@ -1,6 +1,7 @@
 // GET /status, /metrics, /events; POST /services/NAME/restart and /rollback, and the same by the buttons of
 // safe mode.
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -57,15 +58,17 @@ void answer_metrics(Conductor& conductor, const http::ExchangePtr& exchange) {
 
 // What cycle.begin needs to put the newest known good version before the present one into service: one that
 // is laid out to run. The command line can also bring back one that is not.
-Result<Json> rollback_params(Conductor& conductor, const std::string& name) {
+// by: who asks for it, for history.
+Result<Json> rollback_params(Conductor& conductor, const std::string& name, const std::string& by) {
   SB_TRY(supervise::Service* const service, conductor.supervisor().get(name));
   const supervise::Deployment& now = service->deployment();
   if (now.project.empty())
     return fail(ErrorKind::conflict, fmt::format("{} is no version of a project", name));
   SB_TRY(const std::vector<history::Version> versions, conductor.history().versions(now.project));
+  std::error_code code;
   const auto before = std::ranges::find_if(versions, [&](const history::Version& one) {
     return one.number < now.version && one.state == history::VersionState::known_good &&
-           std::filesystem::is_directory(conductor.home().version(now.project, one.number));
+           std::filesystem::is_directory(conductor.home().version(now.project, one.number), code);
   });
   if (before == versions.end()) {
     return fail(ErrorKind::conflict,
@@ -82,7 +85,7 @@ Result<Json> rollback_params(Conductor& conductor, const std::string& name) {
               {"version", before->number},
               {"directory", conductor.home().version(now.project, before->number).string()},
               {"services", services},
-              {"triggered_by", "http"}};
+              {"triggered_by", by}};
 }
 
 rpc::Reply told_and_recorded(Conductor& conductor, const http::ExchangePtr& exchange,
@@ -96,6 +99,18 @@ rpc::Reply told_and_recorded(Conductor& conductor, const http::ExchangePtr& exch
 
 void restart(Conductor& conductor, const std::string& name, const rpc::Reply& reply) {
   conductor.server().call("service.restart", Json{{"name", name}}, reply);
+}
+
+// expected: the version that it is to be, where somebody was told one.
+void roll_back(Conductor& conductor, const std::string& name, const std::string& by,
+               std::optional<int> expected, const rpc::Reply& reply) {
+  const Result<Json> params = rollback_params(conductor, name, by);
+  if (!params) return reply(fail(params.error()));
+  if (expected && params->at("version") != *expected) {
+    return reply(
+        fail(ErrorKind::conflict, fmt::format("v{} is not the good version before any more", *expected)));
+  }
+  conductor.server().call("cycle.begin", *params, reply);
 }
 
 // Calls when the activation that has begun is over.
@@ -124,16 +139,11 @@ void press(Conductor& conductor, const supervise::HttpSafeMode::Press& press,
                      done(result ? Status() : fail(result.error()));
                    }));
   }
-  const rpc::Reply begun([&conductor, record, done](const Result<Json>& result) {
-    record(result);
-    wait_for_outcome(conductor, result, done);
-  });
-  const Result<Json> params = rollback_params(conductor, press.service);
-  if (!params) return begun(fail(params.error()));
-  if (params->at("version") != press.version)
-    return begun(
-        fail(ErrorKind::conflict, fmt::format("v{} is not the good version before any more", press.version)));
-  conductor.server().call("cycle.begin", *params, begun);
+  roll_back(conductor, press.service, "safe mode", press.version,
+            rpc::Reply([&conductor, record, done](const Result<Json>& result) {
+              record(result);
+              wait_for_outcome(conductor, result, done);
+            }));
 }
 
 }  // namespace
@@ -154,10 +164,8 @@ void add_http_routes(Conductor& conductor) {
     restart(conductor, exchange->request().name, told_and_recorded(conductor, exchange, "service.restart"));
   });
   http.on("POST", "/services/*/rollback", [&conductor](const http::ExchangePtr& exchange) {
-    const rpc::Reply reply = told_and_recorded(conductor, exchange, "cycle.begin");
-    const Result<Json> params = rollback_params(conductor, exchange->request().name);
-    if (!params) return reply(fail(params.error()));
-    conductor.server().call("cycle.begin", *params, reply);
+    roll_back(conductor, exchange->request().name, "http", std::nullopt,
+              told_and_recorded(conductor, exchange, "cycle.begin"));
   });
   conductor.safe_mode().offer(
       [&conductor](const auto& pressed, const auto& done) { press(conductor, pressed, done); });
