@@ -287,7 +287,7 @@ void HttpSafeMode::act(std::list<Connection>::iterator connection) {
     press.act = "rollback";
   }
   if (press.act != "restart" && press.version <= 0)
-    return answer(connection, refusal(400, "act is \"restart\", or \"rollback\" and a version"));
+    return answer(connection, refusal(400, "act is restart, or rollback and a version"));
   connection->deadline = loop_.after(limits_.act, [this, connection] { still_acting(connection); });
   perform_(press, [this, connection, alive = std::weak_ptr<bool>(connection->alive)](const Status& done) {
     if (alive.expired() || connection->answered) return;

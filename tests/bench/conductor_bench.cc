@@ -247,7 +247,7 @@ bool measure_life(int times, Records& records) {
 // -------------------------------------------------------------------------------------------------
 
 // The process that was started for another version than what serves, or 0.
-pid_t incoming(const Ours& ours, pid_t conductor, pid_t serving) {
+pid_t incoming(pid_t conductor, pid_t serving) {
   for (const pid_t one : os::with_descendants(conductor)) {
     std::error_code code;
     const fs::path program = fs::read_symlink(fmt::format("/proc/{}/exe", one), code);
@@ -272,7 +272,7 @@ void measure_verdicts(int times, Records& records) {
     rpc::Client waiting = connect(ours);
     pid_t starting = 0;
     wait_until([&] {
-      starting = incoming(ours, pid_of(before), service_of(before));
+      starting = incoming(pid_of(before), service_of(before));
       return starting != 0;
     });
     Clock::time_point killed;
