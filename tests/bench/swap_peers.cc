@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -333,15 +334,18 @@ std::string free_address() {
   return fmt::format("127.0.0.1:{}", ::ntohs(at.sin_port));
 }
 
-std::string get(const std::string& address, const std::string& path, std::chrono::milliseconds patience) {
+std::string get(const std::string& address, const std::string& path, std::chrono::microseconds patience) {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval limit{.tv_sec = 0, .tv_usec = patience.count() * 1000};
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   const sockaddr_in at = parse(address);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) return {};
   const std::string request =
       fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, address);
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
+  if (patience.count() > 0) {
+    pollfd answered{.fd = fd.get(), .events = POLLIN, .revents = 0};
+    const timespec limit{.tv_sec = 0, .tv_nsec = patience.count() * 1000};
+    if (::ppoll(&answered, 1, &limit, nullptr) != 1) return {};
+  }
   std::string answer;
   std::array<char, 4096> bytes{};
   for (ssize_t got = 0; (got = ::recv(fd.get(), bytes.data(), bytes.size(), 0)) > 0;)

@@ -76,7 +76,7 @@ class Ours : public Peer {
 // What a new connection is answered for GET `path`; empty: it was refused or cut, or nothing came for as long
 // as `patience`, if that is not 0. Blocks.
 [[nodiscard]] std::string get(const std::string& address, const std::string& path,
-                              std::chrono::milliseconds patience = {});
+                              std::chrono::microseconds patience = {});  // below a second
 void wait_until_served(const std::string& address);
 
 }  // namespace sb::bench
