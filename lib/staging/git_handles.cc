@@ -40,9 +40,8 @@ struct Libgit2 {
 // three milliseconds of every command, and we never let it reach for the network. This one is found before
 // the library's, and reads none for it: a connection would be refused, as one to a host that nobody vouches
 // for.
-extern "C" int mbedtls_x509_crt_parse_file(void* chain,
-                                           const char* path) {  // NOLINT(misc-use-internal-linkage)
-  constexpr int kFileIoError = -0x2900;                         // MBEDTLS_ERR_X509_FILE_IO_ERROR
+extern "C" int mbedtls_x509_crt_parse_file(void* chain, const char* path) {
+  constexpr int kFileIoError = -0x2900;  // MBEDTLS_ERR_X509_FILE_IO_ERROR
   if (libgit2_starts) return kFileIoError;
   using Parse = int (*)(void*, const char*);
   const auto next = reinterpret_cast<Parse>(::dlsym(RTLD_NEXT, "mbedtls_x509_crt_parse_file"));

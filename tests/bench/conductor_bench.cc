@@ -14,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -181,34 +182,21 @@ void wait_for_another(const Ours& ours, pid_t before) {
   });
 }
 
-void measure_upgrades(const Ours& ours, int times, Records& records) {
-  fmt::print(stderr, "{} upgrades of the conductor …\n", times);
-  Control control(ours.host().home().conductor_socket());
-  std::vector<double> gaps;
-  for (int i = 0; i < times; ++i) {
-    const pid_t before = pid_of(status_of(ours));
-    (void)control.longest_gap();
-    must("selfbuild conductor upgrade",
-         ours.host().selfbuild({"conductor", "upgrade", next_conductor(ours.host(), i)}));
-    wait_for_another(ours, before);
-    gaps.push_back(control.longest_gap());
-  }
-  add_worst(records, "control at an upgrade", gaps, kUpgradeBarMs);
-}
-
-void measure_kills(const Ours& ours, int times, Records& records) {
-  fmt::print(stderr, "{} kills of the conductor …\n", times);
+// What the conductor's end, by whatever means, costs who asks for control.
+void measure_control(const Ours& ours, int times, const std::string& row, double bar,
+                     const std::function<void(pid_t conductor, int nth)>& end_it, Records& records) {
+  fmt::print(stderr, "{}, {} times …\n", row, times);
   Control control(ours.host().home().conductor_socket());
   std::vector<double> gaps;
   for (int i = 0; i < times; ++i) {
     const pid_t before = pid_of(status_of(ours));
     std::this_thread::sleep_for(kGoodLife);
     (void)control.longest_gap();
-    ::kill(before, SIGKILL);
+    end_it(before, i);
     wait_for_another(ours, before);
     gaps.push_back(control.longest_gap());
   }
-  add_worst(records, "control at a kill -9", gaps, kKilledBarMs);
+  add_worst(records, row, gaps, bar);
 }
 
 void kill_with_keeper(const Ours& ours) {
@@ -225,8 +213,13 @@ bool measure_life(int times, Records& records) {
   const std::unique_ptr<LoadClient> load =
       must(LoadClient::start({.address = ours.address(), .connections = 50, .per_second = 500}));
   const pid_t service = service_of(status_of(ours));
-  measure_upgrades(ours, times, records);
-  measure_kills(ours, times, records);
+  const auto upgrade = [&](pid_t, int nth) {
+    must("selfbuild conductor upgrade",
+         ours.host().selfbuild({"conductor", "upgrade", next_conductor(ours.host(), nth)}));
+  };
+  measure_control(ours, times, "control at an upgrade", kUpgradeBarMs, upgrade, records);
+  const auto kill = [](pid_t conductor, int) { ::kill(conductor, SIGKILL); };
+  measure_control(ours, times, "control at a kill -9", kKilledBarMs, kill, records);
   const int both = std::max(1, times / 5);
   fmt::print(stderr, "{} kills of conductor and keeper …\n", both);
   for (int i = 0; i < both; ++i) kill_with_keeper(ours);
