@@ -62,6 +62,21 @@ Status copy_bytes(int from, int to, std::uint64_t size) {
   return {};
 }
 
+// `make` answers -1 when it failed. The folder of the file, and what an earlier process with our pid left
+// under its name, are seen to only then: usually the one is there, and the other is not.
+template <typename Make>
+int made(const fs::path& file, Make make) {
+  int result = make();
+  if (result < 0 && errno == ENOENT && os::make_folders(file.parent_path())) result = make();
+  if (result < 0 && errno == EEXIST && ::unlink(file.c_str()) == 0) result = make();
+  return result;
+}
+
+UniqueFd create(const fs::path& file) {
+  return UniqueFd(
+      made(file, [&] { return ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kSharedMode); }));
+}
+
 Error not_this(const PooledId& id, const PooledId& found) {
   Error error =
       make_error(ErrorKind::corrupt, fmt::format("the cached output {} is damaged", id.digest.hex()));
@@ -86,9 +101,10 @@ fs::path OutputPool::path_of(const PooledId& id) const {
   return root_ / hex.substr(0, 1) / fmt::format("{}-{}", hex.substr(1), id.size);
 }
 
-fs::path OutputPool::temporary() const {
+// Beside the object: renaming within a folder locks that one, between two of them the file system.
+fs::path OutputPool::temporary(const fs::path& object) {
   static std::atomic<unsigned> counter{0};  // of the process: it may have opened the pool twice
-  return root_ / fmt::format("incoming.{}.{}", ::getpid(), counter++);
+  return object.parent_path() / fmt::format("incoming.{}.{}", ::getpid(), counter++);
 }
 
 Result<PooledId> OutputPool::put(const fs::path& file, Sharing sharing) const {
@@ -96,19 +112,18 @@ Result<PooledId> OutputPool::put(const fs::path& file, Sharing sharing) const {
   SB_TRY(const PooledId id, digest_of_file(source.get()));
   if (verify(id)) return id;
   const fs::path object = path_of(id);
-  SB_CHECK(os::make_folders(object.parent_path()));
-  const fs::path incoming = temporary();
-  ::unlink(incoming.c_str());  // of an earlier process with our pid
+  const fs::path incoming = temporary(object);
   bool linked = false;
   if (sharing == Sharing::link) {
     // By the descriptor, so that what was hashed is what is linked.
-    linked = ::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", source.get()).c_str(), AT_FDCWD,
-                      incoming.c_str(), AT_SYMLINK_FOLLOW) == 0 &&
-             ::fchmod(source.get(), kSharedMode) == 0;
+    const std::string hashed = fmt::format("/proc/self/fd/{}", source.get());
+    const auto link = [&] {
+      return ::linkat(AT_FDCWD, hashed.c_str(), AT_FDCWD, incoming.c_str(), AT_SYMLINK_FOLLOW);
+    };
+    linked = made(incoming, link) == 0 && ::fchmod(source.get(), kSharedMode) == 0;
   }
   if (!linked) {
-    ::unlink(incoming.c_str());
-    const UniqueFd copy(::open(incoming.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kSharedMode));
+    const UniqueFd copy = create(incoming);
     if (!copy) return fail(errno_error(fmt::format("cannot create {}", incoming.string())));
     if (Status copied = copy_bytes(source.get(), copy.get(), id.size); !copied) {
       ::unlink(incoming.c_str());
@@ -129,11 +144,9 @@ Status OutputPool::put_bytes(const PooledId& id, std::string_view bytes) const {
   if (found != id) return fail(not_this(id, found));
   if (find(id)) return {};
   const fs::path object = path_of(id);
-  SB_CHECK(os::make_folders(object.parent_path()));
-  const fs::path incoming = temporary();
-  ::unlink(incoming.c_str());  // of an earlier process with our pid
+  const fs::path incoming = temporary(object);
   Status written = [&]() -> Status {
-    const UniqueFd file(::open(incoming.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kSharedMode));
+    const UniqueFd file = create(incoming);
     if (!file) return fail(errno_error(fmt::format("cannot create {}", incoming.string())));
     SB_CHECK(write_all(file.get(), bytes));
     if (::rename(incoming.c_str(), object.c_str()) == 0) return {};

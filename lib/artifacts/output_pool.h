@@ -54,7 +54,7 @@ class OutputPool {
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
 
  private:
-  [[nodiscard]] std::filesystem::path temporary() const;
+  [[nodiscard]] static std::filesystem::path temporary(const std::filesystem::path& object);
 
   std::filesystem::path root_;
 };

@@ -6,11 +6,10 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "artifacts/output_pool.h"
-#include "base/json.h"
-#include "build/cmake_trace.h"
+#include "base/text.h"
+#include "build/cached_configure.h"
 #include "build/configure.h"
 #include "build/diagnostics.h"
 #include "build/ninja.h"
@@ -172,52 +171,15 @@ class CachedBuild {
                                     .owner = request_.cache_owner,
                                     .ask = ask(),
                                     .now_ms = unix_ms()});
-    SB_TRY(const std::optional<std::string> note, folder.take());
-    if (note) {
-      report_.configure_time = since(start);
-      return read_note(*note);
-    }
-    report_.configured = true;
-    report_.configure_reason = folder.why();
-    const std::filesystem::path trace = request_.build / "selfbuild-cmake-trace.json";
-    SB_TRY(CMakeRun run,
-           run_cmake(request_, tools_, progress_, folder.why(), trace_options(tools_.seen(trace))));
-    report_.warnings = std::move(run.warnings);
-    const Result<TracedReads> reads = read_trace(trace, places_);
-    SB_CHECK(os::remove_tree(trace));
-    SB_TRY(const FileApiReply reply, read_reply(request_.build, places_.source));
-    SB_CHECK(check_generator(request_, reply));
-    report_.compiler = reply.compiler;
-    report_.options = options_json(request_, reply);
+    SB_TRY(CachedConfigured configured, cached_configure(request_, tools_, progress_, places_, folder));
+    report_.configured = configured.ran;
+    report_.configure_reason = std::move(configured.reason);
+    report_.compiler = std::move(configured.compiler);
+    report_.options = std::move(configured.options);
+    report_.warnings = std::move(configured.warnings);
+    add_note(configured.note);
     report_.configure_time = since(start);
-    if (!reads) {
-      add_note("the configured folder is not kept: " + one_line(reads.error()));
-    } else if (!reads->tells_time) {  // else the next stage has another one
-      SB_CHECK(folder.keep(inputs_of(reply, reads->inputs),
-                           dump_json(Json{{"compiler", report_.compiler}, {"options", report_.options}})));
-      report_.configure_time = since(start);
-    }
     return {};
-  }
-
-  Status read_note(const std::string& note) {
-    SB_TRY(const Json json, parse_json(note));
-    SB_TRY(report_.compiler, json_string(json, "compiler"));
-    SB_TRY(report_.options, json_string(json, "options"));
-    return {};
-  }
-
-  [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply,
-                                                   std::vector<std::string> inputs) const {
-    inputs.reserve(inputs.size() + reply.inputs.size() + reply.compilers.size());
-    for (const auto& path : reply.inputs) inputs.push_back(path.string());
-    for (const auto& path : reply.compilers) inputs.push_back(path.string());
-    if (!request_.preset.empty()) {
-      for (const auto& path : preset_files(request_.source)) inputs.push_back(tools_.seen(path).string());
-    }
-    std::ranges::sort(inputs);
-    inputs.erase(std::ranges::unique(inputs).begin(), inputs.end());
-    return inputs;
   }
 
   // What the missing common path costs.

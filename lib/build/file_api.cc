@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kClient = "client-selfbuild";
 constexpr std::string_view kQuery =
     R"({"requests":[{"kind":"cmakeFiles","version":1},{"kind":"cache","version":2},)"
-    R"({"kind":"toolchains","version":1},{"kind":"codemodel","version":2}]})";
+    R"({"kind":"toolchains","version":1}]})";
 
 fs::path api_folder(const fs::path& build) {
   return build / ".cmake" / "api" / "v1";
@@ -109,6 +109,7 @@ void read_toolchains(const Json& toolchains, FileApiReply& reply) {
   for (const Json& toolchain : list.is_array() ? list : Json::array()) {
     const std::string path = text_at(toolchain, {"compiler", "path"});
     if (!path.empty()) reply.compilers.emplace_back(path);
+    reply.languages.push_back(text_at(toolchain, {"language"}));
     const std::string name = fmt::format("{} {}", text_at(toolchain, {"compiler", "id"}),
                                          text_at(toolchain, {"compiler", "version"}));
     if (reply.compiler.empty() || text_at(toolchain, {"language"}) == "CXX") reply.compiler = trim(name);

@@ -22,11 +22,12 @@ struct FileApiReply {
   std::vector<std::filesystem::path>
       inputs;  // that decide the configuration; absolute, without generated ones
   std::vector<std::filesystem::path> compilers;
-  std::string compiler;  // "GNU 12.2.0", of C++ or else of the first language; may be empty
+  std::vector<std::string> languages;  // "CXX"
+  std::string compiler;                // "GNU 12.2.0", of C++ or else of the first language; may be empty
   CacheEntries cache;
 };
 
-// Asks for cmakeFiles v1, cache v2, toolchains v1 and codemodel v2; to be called before CMake runs.
+// Asks for cmakeFiles v1, cache v2 and toolchains v1; to be called before CMake runs.
 [[nodiscard]] Status write_query(const std::filesystem::path& build);
 
 // The newest reply. corrupt when it is missing, or is not what CMake writes.

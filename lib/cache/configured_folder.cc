@@ -101,6 +101,16 @@ std::string file_names_in(std::string_view text) {
   return names;
 }
 
+// "CMakeFiles/3.25.1/…", which project() made, and the logs of the checks.
+bool is_about_host(std::string_view path) {
+  constexpr std::string_view kFolder = "CMakeFiles/";
+  if (path == kFolder.substr(0, kFolder.size() - 1)) return true;
+  if (!path.starts_with(kFolder)) return false;
+  path.remove_prefix(kFolder.size());
+  return std::isdigit(static_cast<unsigned char>(path.front())) != 0 || path == "CMakeOutput.log" ||
+         path == "CMakeError.log" || path == "CMakeConfigureLog.yaml";
+}
+
 // As names_that_matter(), of files whose names CMake's own modules say.
 Key names_of_modules(const std::vector<std::string>& names, const std::vector<std::string>& paths) {
   std::unordered_set<std::string_view> said;
@@ -231,9 +241,31 @@ Result<std::optional<std::string>> ConfiguredFolder::take_known() {
     SB_TRY(const bool placed, place(*result));
     if (placed) return result->printed;
     why_ = "the stored build folder is damaged";
-    SB_CHECK(os::remove_tree(request_.places.real(request_.places.build)));
-    SB_CHECK(os::make_folders(request_.places.real(request_.places.build)));
+    SB_CHECK(empty_folder());
   }
+  return std::nullopt;
+}
+
+Status ConfiguredFolder::empty_folder() const {
+  const std::string build = request_.places.real(request_.places.build);
+  SB_CHECK(os::remove_tree(build));
+  return os::make_folders(build);
+}
+
+Key ConfiguredFolder::key_of_checks(const Key& action) {
+  return KeyBuilder().add(std::string_view("checks 1")).add(action).finish();
+}
+
+Result<std::optional<std::string>> ConfiguredFolder::take_checks() {
+  FileTable files(request_.places, store_);
+  Toolbox tools = toolbox(files);
+  const ActionStore::Reading reading(store_);
+  SB_TRY(const Key configure, action(tools));
+  SB_TRY(const std::optional<ActionResult> result, store_.result(key_of_checks(configure), request_.owner));
+  if (!result) return std::nullopt;
+  SB_TRY(const bool placed, place(*result));
+  if (placed) return result->printed;
+  SB_CHECK(empty_folder());
   return std::nullopt;
 }
 
@@ -258,7 +290,8 @@ Result<bool> ConfiguredFolder::place(const ActionResult& result) const {
   return true;
 }
 
-Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std::string& note) {
+Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std::string& note,
+                              const std::string& checks) {
   FileTable files(request_.places, store_);
   Toolbox tools = toolbox(files);
   SB_TRY(const Key configure, action(tools));
@@ -305,6 +338,11 @@ Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std:
     }
     SB_TRY(const ActionStore::ListId list, store_.list_id(ids));
     SB_CHECK(store_.record(configure, list, key, request_.owner, result, request_.now_ms));
+    if (checks.empty()) return {};
+    std::erase_if(result.outputs, [](const Output& output) { return !is_about_host(output.path); });
+    result.printed = checks;
+    const Key of_checks = key_of_checks(configure);
+    SB_CHECK(store_.record(of_checks, std::nullopt, of_checks, request_.owner, result, request_.now_ms));
     return {};
   }();
   SB_CHECK(store_.end_writing());

@@ -34,10 +34,17 @@ class ConfiguredFolder {
   [[nodiscard]] Result<std::optional<std::string>> take();
   [[nodiscard]] const std::string& why() const { return why_; }
 
+  // After take() found nothing: what CMake knew of the host when it last ran with the same command, tools,
+  // environment and packages, whatever it made of its inputs. Its files about compilers are placed, and what
+  // keep() was told of the checks is returned.
+  [[nodiscard]] Result<std::optional<std::string>> take_checks();
+
   // After CMake ran in the empty folder, before anything is built there. `inputs`: all that it read and that
   // it did not make, absolute, as the commands see them; "…/" stands for every file below a folder of the
-  // source, "?name" for a name (or pattern) that was looked for. Sorted, each once.
-  [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note);
+  // source, "?name" for a name (or pattern) that was looked for. Sorted, each once. `checks`: for
+  // take_checks(); may be empty.
+  [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note,
+                            const std::string& checks);
 
  private:
   [[nodiscard]] Result<std::optional<std::string>> take_known();
@@ -47,7 +54,9 @@ class ConfiguredFolder {
                                        const std::vector<std::string>& inputs);
   // Of a file of the host: its words are in the store from the first time on.
   [[nodiscard]] Result<std::string> names_said_by(const std::string& module, const Key& digest);
+  [[nodiscard]] static Key key_of_checks(const Key& action);
   [[nodiscard]] Result<bool> place(const ActionResult& result) const;
+  [[nodiscard]] Status empty_folder() const;
   [[nodiscard]] Toolbox toolbox(FileTable& files) const;
 
   ActionStore& store_;

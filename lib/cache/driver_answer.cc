@@ -10,12 +10,13 @@
 namespace sb::cache {
 namespace {
 
-// The folders for headers, which only the compilers behind it know, of C++ and meanwhile of C; where it
-// searches; the command lines of a build that is only shown, from two sources to a program.
+// The folders for headers, which only the compilers behind it know; where it searches; the command lines of a
+// build that is only shown, from two sources to a program. C++ searches wherever C does, but for what
+// C_INCLUDE_PATH names (GCC, "Environment Variables Affecting GCC"; its incpath.cc, cppdefault.cc).
 constexpr std::string_view kQuestion = R"(p=$1; shift; LC_ALL=C; export LC_ALL
-"$p" "$@" -E -v -x c++ /dev/null 2>&1 >/dev/null &
-rest=$("$p" "$@" -E -v -x c /dev/null 2>&1 >/dev/null
-"$p" "$@" -print-search-dirs 2>/dev/null
+headers() { "$p" "$@" /dev/null 2>&1 >/dev/null; }
+{ headers "$@" -E -v -x c++ && [ -z "${C_INCLUDE_PATH-}" ] || headers "$@" -E -v -x c; } &
+rest=$("$p" "$@" -print-search-dirs 2>/dev/null
 "$p" "$@" '-###' -x c++ /dev/null -x c /dev/null 2>&1)
 wait
 printf '%s\n' "$rest"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <functional>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -124,6 +125,8 @@ Status FileTable::know(std::span<const Number> files) {
   for (Look& look : looks) {
     if (look.is_read) changed.push_back(&look);
   }
+  // The largest first, or the last thread has a compiler to read when the others are done.
+  std::ranges::sort(changed, std::greater(), [](const Look* look) { return look->state.size; });
   on_threads(changed.size(), kFewestToRead, [&](std::size_t i) { read(*changed[i]); });
   for (Look& look : looks) SB_CHECK(end(std::move(look)));
   return {};

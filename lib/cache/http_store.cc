@@ -19,7 +19,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kAtOnce = 64;  // transfers, and connections where each needs its own
+constexpr std::size_t kAtOnce = 128;  // transfers, and connections where each needs its own
 constexpr long kOk = 200;
 constexpr long kCreated = 201;
 constexpr long kNoContent = 204;
