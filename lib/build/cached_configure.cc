@@ -51,9 +51,14 @@ class CachedConfigure {
     if (!traced.reads) {
       result.note = "the configured folder is not kept: " + one_line(traced.reads.error());
     } else if (!traced.reads->tells_time) {  // else the next stage has another one
-      SB_CHECK(folder_.keep(inputs_of(reply, std::move(traced.reads->inputs)),
-                            dump_json(Json{{"compiler", result.compiler}, {"options", result.options}}),
-                            traced.checks ? words_of(*traced.checks, reply) : std::string()));
+      std::vector<std::string> inputs = inputs_of(reply, std::move(traced.reads->inputs));
+      SB_CHECK(
+          folder_.keep(inputs, dump_json(Json{{"compiler", result.compiler}, {"options", result.options}})));
+      if (!traced.checks) return result;
+      const std::string words = words_of(*traced.checks, reply);
+      std::erase_if(inputs,
+                    [&](const std::string& input) { return traced.checks->scripts().contains(input); });
+      if (!words.empty()) SB_CHECK(folder_.keep_checks(inputs, words));
     }
     return result;
   }
@@ -75,17 +80,25 @@ class CachedConfigure {
 
   // Once more, from nothing, when it was told what does not hold for these scripts.
   Result<Traced> run_cmake_once_or_twice() {
-    SB_TRY(const Told told, tell());
-    Result<Traced> traced = run_traced(told.checks);
-    if (told.checks.empty() || (!traced && traced.error().kind != ErrorKind::build_failed)) return traced;
+    Result<Told> told = tell();
+    if (!told) {
+      tools_.note(fmt::format("-- What CMake found out before is of no use: {}\n", one_line(told.error())));
+      told = Told();
+    }
+    if (told->checks.empty()) SB_CHECK(empty_folder());
+    Result<Traced> traced = run_traced(told->checks);
+    if (told->checks.empty() || (!traced && traced.error().kind != ErrorKind::build_failed)) return traced;
     Status held = traced ? Status() : fail(traced.error());
     if (held && !traced->checks) held = fail(traced->checks.error());
-    if (held) held = take_back(told);
+    if (held) held = take_back(*told);
     if (held) return traced;
     tools_.note(fmt::format("-- All checks are made again: {}\n", one_line(held.error())));
-    SB_CHECK(os::remove_tree(request_.build));
-    SB_CHECK(os::make_folders(request_.build));
+    SB_CHECK(empty_folder());
     return run_traced({});
+  }
+  [[nodiscard]] Status empty_folder() const {
+    SB_CHECK(os::remove_tree(request_.build));
+    return os::make_folders(request_.build);
   }
 
   Result<Traced> run_traced(const KnownChecks& told) {
@@ -102,8 +115,10 @@ class CachedConfigure {
   // What CMake is told before it runs, of an earlier run.
   struct Told {
     KnownChecks checks;
-    std::string version;      // of CMake: "3.25.1"
-    std::string system_text;  // as CMakeSystem.cmake has to be afterwards
+    std::string version;  // of CMake: "3.25.1"
+    std::string system;   // what CMakeSystem.cmake says, as it has to be afterwards
+    std::string prelude;  // and what is added to it
+    bool tried = false;   // there has to be a folder CMakeScratch
   };
   // Of the folder's files, the one that project() reads first.
   [[nodiscard]] fs::path system_file(const std::string& version) const {
@@ -114,24 +129,34 @@ class CachedConfigure {
     SB_TRY(const std::optional<std::string> words, folder_.take_checks());
     if (!words) return Told();
     SB_TRY(const Json json, parse_json(*words));
-    Told told;
     SB_TRY(const std::string checks, json_string(json, "checks"));
-    SB_TRY(told.checks, KnownChecks::from_text(checks));
+    SB_TRY(const KnownChecks known, KnownChecks::from_text(checks));
+    Told told{.checks = known.still_true(places_), .version = {}, .system = {}, .prelude = {}};
+    if (told.checks.empty()) return told;
     SB_TRY(const std::string entries, json_string(json, "entries"));
-    SB_CHECK(os::replace_file(request_.build / "CMakeCache.txt", entries));
+    // Without the first one, CMake forgets the compilers that it found.
+    SB_CHECK(os::replace_file(
+        request_.build / "CMakeCache.txt",
+        "CMAKE_PLATFORM_INFO_INITIALIZED:INTERNAL=1\n" + told.checks.entries(entries, places_)));
     SB_TRY(told.version, json_string(json, "version"));
-    SB_TRY(told.system_text, os::read_file(system_file(told.version)));
-    SB_TRY(const std::string prelude, json_string(json, "prelude"));
-    SB_CHECK(os::replace_file(system_file(told.version), told.system_text + prelude));
+    SB_TRY(told.prelude, json_string(json, "prelude"));
+    SB_TRY(told.tried, json_bool_or(json, "tried", false));
+    SB_TRY(told.system, os::read_file(system_file(told.version)));
+    SB_CHECK(os::replace_file(system_file(told.version), told.system + told.prelude));
     return told;
   }
 
   [[nodiscard]] Status take_back(const Told& told) const {
-    // The project's scripts ran, and may have put a link there that leads out.
-    if (!places_.stays_in_stage(fmt::format("{}/CMakeFiles/{}", places_.build, told.version)))
-      return fail(ErrorKind::refused, "CMake's own files were moved");
-    SB_CHECK(os::make_folders(request_.build / "CMakeFiles" / "CMakeScratch"));  // nothing was tried there
-    return os::replace_file(system_file(told.version), told.system_text);
+    // The project's scripts ran, and may have put anything there: a link that leads out, a FIFO.
+    const fs::path file = system_file(told.version);
+    std::error_code code;
+    const bool is_ours =
+        places_.stays_in_stage(fmt::format("{}/CMakeFiles/{}", places_.build, told.version)) &&
+        fs::symlink_status(file, code).type() == fs::file_type::regular &&
+        os::read_file(file, kMaxJsonBytes).value_or("") == told.system + told.prelude;
+    if (!is_ours) return fail(ErrorKind::refused, "the project changes CMake's own files");
+    if (told.tried) SB_CHECK(os::make_folders(request_.build / "CMakeFiles" / "CMakeScratch"));
+    return os::replace_file(file, told.system);
   }
 
   // For tell(); empty when there is nothing worth it.
@@ -143,8 +168,8 @@ class CachedConfigure {
     if (fs::symlink_status(file, code).type() != fs::file_type::regular) return {};
     const Result<std::string> cache = os::read_file(file, kMaxJsonBytes);
     if (!cache) return {};
-    // Without this one, CMake forgets the compilers that it found.
-    const std::string entries = "CMAKE_PLATFORM_INFO_INITIALIZED:INTERNAL=1\n" + checks.entries(*cache);
+    const std::string entries = checks.entries(*cache, places_);
+    if (entries.empty()) return {};
     // What only a run that looks for compilers leaves: build.ninja shows both.
     std::string prelude;
     for (const std::string& language : reply.languages)
@@ -152,8 +177,11 @@ class CachedConfigure {
     prelude += "set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS";
     for (const std::string& path : checks.files(reply.inputs)) prelude += fmt::format(" [==[{}]==]", path);
     prelude += ")\n";
-    return dump_json(Json{
-        {"checks", checks.to_text()}, {"entries", entries}, {"version", reply.cmake}, {"prelude", prelude}});
+    return dump_json(Json{{"checks", checks.to_text()},
+                          {"entries", entries},
+                          {"version", reply.cmake},
+                          {"prelude", prelude},
+                          {"tried", fs::is_directory(request_.build / "CMakeFiles/CMakeScratch", code)}});
   }
 
   [[nodiscard]] std::vector<std::string> inputs_of(const FileApiReply& reply,

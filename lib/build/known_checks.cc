@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 #include <nlohmann/json.hpp>
 
+#include "artifacts/byte_stream.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "os/file_system.h"
 
 namespace sb::build {
@@ -20,14 +23,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLargestScript = 16 << 20;
+constexpr std::uintmax_t kLargestScript = 16 << 20;
+
+using Words = std::initializer_list<std::string_view>;
 
 template <typename List>
 bool is_one_of(std::string_view word, const List& words) {
   return std::ranges::find(words, word) != std::end(words);
 }
 
-// cmake-modules(7), "the result is stored in the internal cache variable": they do nothing when it is there.
+// cmake-modules(7): their result is an entry of the cache, and they do nothing when it is there. (Not
+// check_type_size(), which leaves a file, too.)
 constexpr std::string_view kChecks[] = {
     "check_c_compiler_flag", "check_c_source_compiles", "check_c_source_runs",
     "check_compiler_flag",   "check_cxx_compiler_flag", "check_cxx_source_compiles",
@@ -35,74 +41,29 @@ constexpr std::string_view kChecks[] = {
     "check_include_file",    "check_include_file_cxx",  "check_include_files",
     "check_library_exists",  "check_linker_flag",       "check_prototype_definition",
     "check_source_compiles", "check_source_runs",       "check_struct_has_member",
-    "check_symbol_exists",   "check_type_size",         "check_variable_exists"};
+    "check_symbol_exists",   "check_variable_exists"};
 // They look for compilers once a build folder.
 constexpr std::string_view kLanguages[] = {"project", "enable_language"};
-// They choose what is executed, and that is seen; or they are about the project's own targets, files and
-// messages, of which a check knows nothing.
-constexpr std::string_view kUnnoticed[] = {"if",
-                                           "elseif",
-                                           "else",
-                                           "while",
-                                           "break",
-                                           "continue",
-                                           "return",
-                                           "function",
-                                           "macro",
-                                           "message",
-                                           "install",
-                                           "export",
-                                           "enable_testing",
-                                           "add_test",
-                                           "set_tests_properties",
-                                           "add_custom_target",
-                                           "add_custom_command",
-                                           "add_dependencies",
-                                           "source_group",
-                                           "configure_file"};
-constexpr std::string_view kOfTargets[] = {"add_library",
-                                           "add_executable",
-                                           "target_sources",
-                                           "target_link_libraries",
-                                           "target_link_options",
-                                           "target_link_directories",
-                                           "target_include_directories",
-                                           "target_compile_definitions",
-                                           "target_compile_options",
-                                           "target_compile_features",
-                                           "target_precompile_headers",
-                                           "set_target_properties"};
-// A check reads variables of CMake's alone; what goes from others into its arguments is seen there.
-constexpr std::string_view kOfVariables[] = {"set",
-                                             "unset",
-                                             "list",
-                                             "string",
-                                             "math",
-                                             "get_filename_component",
-                                             "foreach",
-                                             "option",
-                                             "separate_arguments",
-                                             "mark_as_advanced"};
-// What they give to a variable is not in their arguments.
-constexpr std::string_view kFromElsewhere[] = {"file",
-                                               "execute_process",
-                                               "exec_program",
-                                               "get_property",
-                                               "find_program",
-                                               "find_library",
-                                               "find_file",
-                                               "find_path",
-                                               "site_name",
-                                               "get_directory_property",
-                                               "get_target_property",
-                                               "get_source_file_property",
-                                               "get_test_property",
-                                               "cmake_host_system_information",
-                                               "try_compile",
-                                               "try_run"};
-// They can name an entry without saying its name.
-constexpr std::string_view kUnpredictable[] = {"get_cmake_property", "load_cache", "variable_watch"};
-constexpr std::string_view kMakeEntries[] = {"find_program", "find_library", "find_file", "find_path"};
+constexpr std::string_view kSearches[] = {"find_program", "find_library", "find_file", "find_path"};
+constexpr std::string_view kTries[] = {"try_compile", "try_run"};
+// Who gets a path of the stage by one of these may give it to a check, which then reads the stage's headers.
+constexpr std::string_view kGivePaths[] = {"set",
+                                           "list",
+                                           "string",
+                                           "foreach",
+                                           "file",
+                                           "cmake_path",
+                                           "get_filename_component",
+                                           "execute_process",
+                                           "set_property",
+                                           "set_target_properties",
+                                           "set_directory_properties",
+                                           "cmake_language"};
+constexpr std::string_view kHarmlessPaths[] = {"CMAKE_MODULE_PATH", "CMAKE_RUNTIME_OUTPUT_DIRECTORY",
+                                               "CMAKE_LIBRARY_OUTPUT_DIRECTORY",
+                                               "CMAKE_ARCHIVE_OUTPUT_DIRECTORY"};
+// They can see that there are entries without saying their names.
+constexpr std::string_view kSeeAll[] = {"get_cmake_property", "load_cache", "variable_watch"};
 
 bool is_word_character(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == '+';
@@ -118,19 +79,18 @@ void each_word(std::string_view text, Visit visit) {
   }
 }
 
-bool says_cmake(std::string_view text) {
-  return text.find("CMAKE_") != std::string_view::npos || text.find("ENV{") != std::string_view::npos;
-}
-
 // A line of the trace. Quotation marks in a JSON string are escaped, so that what is looked for is found
 // outside of strings only; its arguments stay as they are.
 struct Line {
   std::string_view arguments;  // "a","b"
   std::string command;         // in lower case
   std::string file;
-  int frame = 0;  // how deep in calls, across files
+  std::size_t frame = 0;  // how deep in calls, across files
   std::size_t first = 0;
   std::size_t last = 0;
+  [[nodiscard]] bool says(std::string_view text) const {
+    return arguments.find(text) != std::string_view::npos;
+  }
 };
 
 std::string_view value_of(std::string_view line, std::string_view key) {
@@ -152,7 +112,7 @@ std::optional<Line> read_line(std::string_view text) {
   if (end == std::string_view::npos) return std::nullopt;
   Line line;
   line.arguments = text.substr(kBegin.size(), end - kBegin.size());
-  std::string_view rest = text.substr(end + kCommand.size());
+  const std::string_view rest = text.substr(end + kCommand.size());
   line.command = std::string(rest.substr(0, rest.find('"')));
   std::ranges::transform(line.command, line.command.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -160,17 +120,18 @@ std::optional<Line> read_line(std::string_view text) {
   line.file = std::string(file.substr(0, file.find('"')));
   const std::string_view frame = value_of(rest, R"("global_frame":)");
   if (frame.empty() || line.file.find('\\') != std::string::npos) return std::nullopt;
-  line.frame = static_cast<int>(number(frame));
+  line.frame = number(frame);
   line.first = number(value_of(rest, R"("line":)"));
   line.last = std::max(line.first, number(value_of(rest, R"("line_end":)")));
   return line;
 }
 
-std::vector<std::string> arguments_of(const Line& line) {
+Result<std::vector<std::string>> arguments_of(const Line& line) {
   std::vector<std::string> arguments;
-  const Result<Json> json = parse_json(fmt::format("[{}]", line.arguments));
-  for (const Json& argument : json ? *json : Json::array()) {
-    if (argument.is_string()) arguments.push_back(argument.get<std::string>());
+  SB_TRY(const Json json, parse_json(fmt::format("[{}]", line.arguments)));
+  for (const Json& argument : json) {
+    if (!argument.is_string()) return fail(ErrorKind::refused, "an argument that is no text");
+    arguments.push_back(argument.get<std::string>());
   }
   return arguments;
 }
@@ -186,44 +147,38 @@ Key key_of_hex(std::string_view hex) {
   return key;
 }
 
-// "HAVE_${name}" → "HAVE_*"; empty when it is nothing but variables.
-std::string pattern_of(std::string_view word) {
-  std::string pattern;
-  int depth = 0;
-  for (const char c : word) {
-    if (c == '$') continue;
-    if (c == '{') {
-      if (depth++ == 0) pattern += '*';
-    } else if (c == '}') {
-      depth = std::max(0, depth - 1);
-    } else if (depth == 0) {
-      pattern += c;
-    }
-  }
-  return pattern.find_first_not_of("*_-.+") == std::string::npos ? std::string() : pattern;
+bool is_plain(const std::string& text) {
+  return !text.empty() && std::ranges::none_of(text, [](unsigned char c) { return c <= ' ' || c == '"'; });
 }
 
-// The lines of the scripts that ran, as they were written.
+// Files of the stage as they are now, by their lines.
 class Scripts {
  public:
   explicit Scripts(const cache::Places& places) : places_(places) {}
-  std::string lines(const std::string& file, std::size_t first, std::size_t last) {
-    const auto [known, fresh] = files_.try_emplace(file);
-    if (fresh) {
-      const Result<std::string> text = os::read_file(places_.real(file), kLargestScript);
-      for (const std::string_view line : split_lines(text ? *text : std::string()))
-        known->second.emplace_back(line);
-    }
-    std::string text;
-    for (std::size_t i = first; i <= last && i <= known->second.size(); ++i) {
-      if (i > 0) text.append(known->second[i - 1]).append("\n");
-    }
-    return text;
+  // Null: it is no regular file there, or too large.
+  const std::vector<std::string>* of(const std::string& path) {
+    const auto [known, fresh] = files_.try_emplace(path);
+    if (fresh) known->second = read(path);
+    return known->second ? &*known->second : nullptr;
   }
 
  private:
+  [[nodiscard]] std::optional<std::vector<std::string>> read(const std::string& path) const {
+    // Not by a link that leads out of the stage, and not a FIFO: opening that would wait for ever.
+    if (!places_.stays_in_stage(path.substr(0, path.rfind('/')))) return std::nullopt;
+    const std::string real = places_.real(path);
+    std::error_code code;
+    if (fs::symlink_status(real, code).type() != fs::file_type::regular ||
+        fs::file_size(real, code) > kLargestScript)
+      return std::nullopt;
+    const Result<std::string> text = os::read_file(real, kLargestScript);
+    if (!text) return std::nullopt;
+    std::vector<std::string> lines;
+    for (const std::string_view line : split_lines(*text)) lines.emplace_back(line);
+    return lines;
+  }
   const cache::Places& places_;
-  std::unordered_map<std::string, std::vector<std::string>> files_;
+  std::unordered_map<std::string, std::optional<std::vector<std::string>>> files_;
 };
 
 }  // namespace
@@ -237,259 +192,270 @@ class TraceOfChecks {
   }
 
   Status line(const Line& line) {
-    if (inside_ && line.frame > inside_->frame) return inner(line);
+    note_variables(line, assigned_);
+    if (inside_ && line.frame > inside_frame_) return inner(line);
     end_check();
-    const bool own = is_own(line);
-    if (own) SB_CHECK(check_predictable(line));
-    if (is_one_of(line.command, kChecks) || is_one_of(line.command, kLanguages))
-      return begin_check(line, own);
-    if (!untold_.empty()) SB_CHECK(check_unsaid(line, own));
-    if (own) {
-      executed(line);
-    } else {
-      elsewhere_.insert(line.file);
+    const bool own = cache::is_below(line.file, places_.source);
+    find_cmake(line);
+    if (own) SB_CHECK(own_line(line));
+    if (cache::is_below(line.file, places_.build)) closed_ = false;  // it is not there when checks are told
+    state_ = KeyBuilder()
+                 .add(state_)
+                 .add(line.file)
+                 .add(std::uint64_t{line.first})
+                 .add(std::uint64_t{line.frame})
+                 .add(line.command)
+                 .add(line.arguments)
+                 .finish();
+    if (is_one_of(line.command, kChecks) || is_one_of(line.command, kLanguages)) {
+      begin_check(line);
+      return {};
     }
-    note_files(line);
-    return {};
+    SB_CHECK(note_paths(line));
+    if (line.command == "configure_file") SB_CHECK(template_is_blind(line));
+    if (!own) elsewhere_.insert(line.file);
+    return note_files(line);
   }
 
   Result<KnownChecks> finish() {
     end_check();
-    if (!untold_.empty()) return conflict(*untold_.begin(), "is not asked for any more");
+    if (next_told_ < told_.checks_.size()) return conflict(told_.checks_[next_told_], "is asked for no more");
+    for (const std::string& variable : told_.variables_) {
+      if (!assigned_.contains(variable) && read_.contains(variable))
+        return fail(ErrorKind::conflict, fmt::format("{} may be what a check leaves", variable));
+    }
     KnownChecks known;
-    for (Found& found : found_) {
-      KnownChecks::Check& check = found.check;
-      // Whoever gives an entry another value than the check did wants that one.
+    for (std::size_t i = 0; i < found_.size(); ++i) {
+      KnownChecks::Check& check = found_[i];
       const auto is_touched = [&](const std::string& name) { return touched_.contains(name); };
-      if (const auto name = std::ranges::find_if(found.told, is_touched); name != found.told.end())
-        return conflict(*name, "is given another value");
-      const bool touched = std::ranges::any_of(check.names, is_touched);
-      if (touched && found.is_language) {
-        std::erase_if(check.names, [&](const std::string& name) {
-          return touched_.contains(name) && !found.searched.contains(name);
-        });
-        if (std::ranges::any_of(check.names, is_touched))
-          return fail(ErrorKind::refused, "the project changes what CMake found");
+      if (std::ranges::any_of(check.names, is_touched)) {
+        if (i < told_.checks_.size()) return conflict(check, "or its like is given another value");
+        break;  // the entry may not be the check's; and later checks have this one before them
       }
-      const bool strange = std::ranges::any_of(
-          check.names, [](const std::string& name) { return !std::ranges::all_of(name, is_word_character); });
-      if (check.names.empty() || strange || found.reads_project || (touched && !found.is_language)) continue;
+      if (!std::ranges::all_of(check.names, is_plain)) break;
       known.checks_.push_back(std::move(check));
     }
-    // The others mean nothing in a folder that knows no compiler.
-    const bool knows_languages = std::ranges::any_of(
-        found_, [](const Found& found) { return found.is_language && !found.reads_project; });
-    if (!knows_languages) known.checks_.clear();
+    known.variables_ = std::move(variables_);
+    known.variables_.insert(told_.variables_.begin(), told_.variables_.end());
     known.cmake_ = cmake_;
     known.elsewhere_ = std::move(elsewhere_);
+    for (const auto& [path, lines] : lines_run_) known.scripts_.insert(path);
     return known;
   }
 
  private:
-  struct Found {
-    KnownChecks::Check check;
-    int frame = 0;
-    bool is_language = false;
-    std::vector<std::string> told;   // of its names
-    bool reads_project = false;      // what it tries includes files of this source or build folder
-    std::set<std::string> searched;  // of its names: those that it searched the host for
-  };
-
-  static std::unexpected<Error> conflict(const std::string& name, std::string_view why) {
-    return fail(ErrorKind::conflict, fmt::format("{} {}", name, why));
+  static std::unexpected<Error> conflict(const KnownChecks::Check& check, std::string_view why) {
+    return fail(ErrorKind::conflict, fmt::format("{} {}", join(check.names, ", "), why));
   }
 
-  // Not of CMake itself: a script of the project, or one that it includes.
-  bool is_own(const Line& line) {
-    // project() begins with the one in an empty folder, with the other where it knows the compilers.
+  // project() begins with the one in an empty folder, with the other where it knows the compilers.
+  void find_cmake(const Line& line) {
     for (const std::string_view name :
-         {"/CMakeDetermineSystem.cmake", "/CMakeSystemSpecificInitialize.cmake"}) {
-      if (cmake_.empty() && line.file.ends_with(name) && !cache::is_below(line.file, places_.source))
+         Words{"/CMakeDetermineSystem.cmake", "/CMakeSystemSpecificInitialize.cmake"}) {
+      if (cmake_.empty() && line.file.ends_with(name) && !places_.in_stage(line.file))
         cmake_ = line.file.substr(0, line.file.size() - name.size());
     }
-    return (cmake_.empty() || !cache::is_below(line.file, cmake_)) &&
-           !cache::is_below(line.file, places_.build + "/CMakeFiles");
   }
 
-  static Status check_predictable(const Line& line) {
-    const bool names_one = is_one_of(line.command, kFromElsewhere) &&
-                           line.arguments.find(R"("CMAKE_)") != std::string_view::npos;
-    if (names_one || is_one_of(line.command, kUnpredictable) ||
-        line.arguments.find("CMakeCache.txt") != std::string_view::npos)
-      return fail(ErrorKind::refused, fmt::format("{}:{}: {}() may have any effect on a check", line.file,
-                                                  line.first, line.command));
+  Status own_line(const Line& line) {
+    std::size_t& run = lines_run_[line.file];
+    if (line.last > run) {
+      run = line.last;
+      longer_.insert(line.file);
+    }
+    const bool sees_all = is_one_of(line.command, kSeeAll) || line.says(R"(VARIABLES")") ||
+                          line.says("CMakeCache.txt") || line.says(places_.build + "/CMakeFiles") ||
+                          (line.command == "file" && line.says(R"("GLOB)") && line.says(places_.build));
+    if (sees_all)
+      return fail(ErrorKind::refused,
+                  fmt::format("{}:{} may see what is told", places_.shown(line.file), line.first));
+    note_touched(line);
+    const std::vector<std::string>* text = scripts_.of(line.file);
+    if (text == nullptr || line.last > text->size())
+      return fail(ErrorKind::refused, fmt::format("{} is no longer as it ran", places_.shown(line.file)));
+    if (!seen_.insert(fmt::format("{}:{}", line.first, line.file)).second) return {};
+    if (!told_.empty()) note_read(line, *text);
     return {};
   }
 
-  Status begin_check(const Line& line, bool own) {
-    Found found;
-    found.frame = line.frame;
-    found.is_language = is_one_of(line.command, kLanguages);
-    KeyBuilder call;
-    call.add(line.command);
-    if (line.command == "project") {
-      // Another version or description is the same question.
-      const std::vector<std::string> arguments = arguments_of(line);
-      for (std::size_t i = 0; i < arguments.size(); ++i) {
-        if (is_one_of(arguments[i],
-                      std::initializer_list<std::string_view>{"VERSION", "DESCRIPTION", "HOMEPAGE_URL"}))
-          ++i;
-        else
-          call.add(arguments[i]);
+  // The variables that it may read: "${name}", and whole arguments of commands that take names.
+  void note_read(const Line& line, const std::vector<std::string>& text) {
+    for (std::size_t i = line.first; i <= line.last; ++i) {
+      std::string_view rest = text[i - 1];
+      for (std::size_t at = rest.find("${"); at != std::string_view::npos; at = rest.find("${")) {
+        rest.remove_prefix(at + 2);
+        read_.emplace(rest.substr(0, rest.find_first_of("}$")));
       }
-    } else {
-      call.add(line.arguments);
     }
-    found.check.call = call.finish();
-    found.check.state = state_;
-    if (found.is_language) state_ = KeyBuilder().add(state_).add(found.check.call).finish();
-    for (const KnownChecks::Check& told : told_.checks_) {
-      if (told.call != found.check.call || told.state != found.check.state) continue;
-      found.check.names = told.names;  // it makes none again
-      found.told = told.names;
-      for (const std::string& name : told.names) untold_.erase(name);
-      break;
+    if (!is_one_of(line.command, Words{"if", "elseif", "while", "list", "foreach"})) return;
+    std::string_view rest = line.arguments;
+    while (rest.size() > 1) {
+      const std::size_t end = rest.find("\",\"", 1);
+      read_.emplace(rest.substr(1, std::min(end, rest.size() - 1) - 1));
+      if (end == std::string_view::npos) break;
+      rest.remove_prefix(end + 2);
     }
-    if (!untold_.empty()) SB_CHECK(check_unsaid(line, own && !found.is_language));
-    inside_ = std::move(found);
-    return {};
+  }
+
+  void begin_check(const Line& line) {
+    inside_.emplace();
+    inside_frame_ = line.frame;
+    inside_language_ = is_one_of(line.command, kLanguages);
+    inside_->state = state_;
+    // What it is told names the stage; a check may read headers there.
+    if (!inside_language_ && (line.says(places_.source) || line.says(places_.build))) closed_ = false;
+    keeps_ = keeps_ && closed_;
+    if (next_told_ < told_.checks_.size() && told_.checks_[next_told_].state == state_) {
+      *inside_ = told_.checks_[next_told_++];
+      inside_told_ = true;
+      for (const std::string& name : inside_->names) untold_.erase(name);
+      longer_.clear();
+    }
   }
 
   Status inner(const Line& line) {
-    Found& found = *inside_;
-    const bool own = is_own(line);
-    const bool tries = line.command == "try_compile" || line.command == "try_run";
-    const bool searches = is_one_of(line.command, kMakeEntries);
-    if (own) {  // a toolchain file, or what CMAKE_PROJECT_INCLUDE names
-      SB_CHECK(check_predictable(line));
-      executed(line);
+    find_cmake(line);
+    // A toolchain file, or what CMAKE_PROJECT_INCLUDE names: not seen when nothing is asked.
+    if (places_.in_stage(line.file) && !cache::is_below(line.file, places_.build + "/CMakeFiles"))
+      return fail(ErrorKind::refused, fmt::format("{} runs in a check", places_.shown(line.file)));
+    if (!inside_language_) {
+      elsewhere_.insert(line.file);
+      SB_CHECK(note_files(line));
     }
-    if (tries || searches ||
-        (line.command == "set" && line.arguments.find(R"("CACHE")") != std::string_view::npos)) {
-      const std::vector<std::string> arguments = arguments_of(line);
-      if (!arguments.empty()) {
-        std::vector<std::string>& names = found.check.names;
-        if (!is_one_of(arguments[0], names)) names.push_back(arguments[0]);
-        if (line.command == "try_run" && arguments.size() > 1) names.push_back(arguments[1]);
-        if (tries || searches) found.searched.insert(arguments[0]);
-        if (tries) found.reads_project = found.reads_project || names_project(arguments);
-      }
+    if (inside_told_) return {};
+    if (!line.says(R"("CACHE")")) note_variables(line, variables_);
+    const bool tries = is_one_of(line.command, kTries);
+    if (tries || is_one_of(line.command, kSearches) ||
+        (line.command == "set" && line.says(R"("CACHE","INTERNAL")"))) {
+      SB_TRY(const std::vector<std::string> arguments, arguments_of(line));
+      if (arguments.empty()) return {};
+      const auto add = [&](const std::string& name) {
+        if (!is_one_of(name, inside_->names)) inside_->names.push_back(name);
+      };
+      add(arguments[0]);
+      if (line.command == "try_run" && arguments.size() > 1) add(arguments[1]);
+      if (tries && names_stage(arguments)) closed_ = false;
+      keeps_ = keeps_ && closed_;
     }
     return {};
   }
 
-  [[nodiscard]] bool names_project(const std::vector<std::string>& arguments) const {
+  // But for the folder that it is tried in.
+  [[nodiscard]] bool names_stage(const std::vector<std::string>& arguments) const {
     return std::ranges::any_of(arguments, [&](const std::string& argument) {
       if (argument.find(places_.source) != std::string::npos) return true;
-      for (std::size_t at = argument.find(places_.build); at != std::string::npos;
-           at = argument.find(places_.build, at + 1)) {
-        const std::string_view rest = std::string_view(argument).substr(at + places_.build.size());
-        if (!rest.empty() && !rest.starts_with("/CMakeFiles")) return true;
-      }
-      return false;
+      return argument.find(places_.build) != std::string::npos && argument != places_.build &&
+             !argument.starts_with(places_.build + "/CMakeFiles");
     });
   }
 
   void end_check() {
-    if (inside_) found_.push_back(std::move(*inside_));
-    inside_.reset();
-  }
-
-  // Whatever says the name of an entry before its check might have read it.
-  Status check_unsaid(const Line& line, bool own) {
-    Status unsaid;
-    const auto see = [&](std::string_view word) {
-      if (unsaid && untold_.contains(std::string(word)))
-        unsaid = conflict(std::string(word), fmt::format("is used in {}:{}", line.file, line.first));
-    };
-    each_word(line.arguments, see);
-    if (!own || !unsaid) return unsaid;
-    const std::string text = scripts_.lines(line.file, line.first, line.last);
-    for (std::size_t at = 0; at < text.size() && unsaid;) {
-      std::size_t end = at;
-      while (end < text.size() && (is_word_character(text[end]) || is_of_variable(text[end]))) ++end;
-      const std::string_view word = std::string_view(text).substr(at, end - at);
-      if (word.find('$') == std::string_view::npos) {
-        see(word);
-      } else {
-        each_word(word, see);  // "${HAVE_X}"
-        const std::string pattern = pattern_of(word);
-        for (const std::string& name : untold_) {
-          if (!pattern.empty() && ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0) see(name);
-        }
+    if (!inside_) return;
+    KnownChecks::Check check = *std::exchange(inside_, std::nullopt);
+    if (!std::exchange(inside_told_, false)) {
+      if (check.names.empty()) return;  // it knew before
+      if (!keeps_ || (found_.empty() && !inside_language_)) return;
+      KeyBuilder texts;
+      for (const std::string& path : std::exchange(longer_, {})) {
+        check.scripts.push_back({.path = path, .lines = lines_run_[path]});
+        add_text(texts, check.scripts.back(), scripts_);
       }
-      at = end + 1;
+      check.texts = texts.finish();
     }
-    return unsaid;
-  }
-  static bool is_of_variable(char c) { return c == '$' || c == '{' || c == '}'; }
-
-  // What later checks are made in.
-  void executed(const Line& line) {
-    if (line.command == "function" || line.command == "macro") {
-      const std::vector<std::string> arguments = arguments_of(line);
-      if (!arguments.empty()) own_commands_.insert(lower_case(arguments[0]));
-    }
-    note_touched(line);
-    if (!is_unnoticed(line)) state_ = KeyBuilder().add(state_).add(line.command).add(line.arguments).finish();
+    found_.push_back(std::move(check));
   }
 
-  bool is_unnoticed(const Line& line) {
-    if (is_one_of(line.command, kUnnoticed) || own_commands_.contains(line.command)) return true;
-    if (is_one_of(line.command, kOfVariables)) return !says_cmake(line.arguments);
-    if (!is_one_of(line.command, kOfTargets)) return false;
-    // A check may be linked with an imported target.
-    for (const std::string_view kind : {R"("IMPORTED")", R"("INTERFACE")", R"("ALIAS")"}) {
-      if (line.command == "add_library" && line.arguments.find(kind) != std::string_view::npos) {
-        const std::vector<std::string> arguments = arguments_of(line);
-        if (!arguments.empty()) imported_.insert(arguments[0]);
-        return false;
-      }
+  friend class KnownChecks;
+  static void add_text(KeyBuilder& key, const KnownChecks::Script& script, Scripts& scripts) {
+    const std::vector<std::string>* text = scripts.of(script.path);
+    key.add(script.path);
+    for (std::size_t i = 0; text != nullptr && i < std::min(script.lines, text->size()); ++i)
+      key.add((*text)[i]);
+  }
+
+  Status note_paths(const Line& line) {
+    const bool imports =
+        line.command == "add_library" &&
+        (line.says(R"("IMPORTED")") || line.says(R"("INTERFACE")") || line.says(R"("ALIAS")"));
+    imports_ = imports_ || imports;  // from then on, a target's properties may be a check's
+    const bool gives =
+        is_one_of(line.command, kGivePaths) || (imports_ && line.command.starts_with("target_"));
+    if (!gives || !closed_ || (!line.says(places_.source) && !line.says(places_.build))) return {};
+    SB_TRY(const std::vector<std::string> arguments, arguments_of(line));
+    const std::size_t at = line.command == "list" ? 1 : 0;
+    closed_ = (line.command == "set" || line.command == "list") && arguments.size() > at &&
+              is_one_of(arguments[at], kHarmlessPaths);
+    return {};
+  }
+
+  // What it makes must not depend on an entry whose check comes later.
+  Status template_is_blind(const Line& line) {
+    if (untold_.empty()) return {};
+    SB_TRY(const std::vector<std::string> arguments, arguments_of(line));
+    if (arguments.empty()) return {};
+    const std::string path = cache::Places::absolute(arguments[0], line.file.substr(0, line.file.rfind('/')));
+    const std::vector<std::string>* text = scripts_.of(path);
+    bool blind = text != nullptr;
+    for (std::size_t i = 0; blind && i < text->size(); ++i) {
+      each_word((*text)[i],
+                [&](std::string_view word) { blind = blind && !untold_.contains(std::string(word)); });
     }
-    if (line.arguments.find("::") == std::string_view::npos && imported_.empty()) return true;
-    const std::vector<std::string> arguments = arguments_of(line);
-    const auto of_others = [&](const std::string& name) {
-      return name.find("::") != std::string::npos || imported_.contains(name);
-    };
-    if (line.command == "set_target_properties") return std::ranges::none_of(arguments, of_others);
-    return arguments.empty() || !of_others(arguments[0]);
+    if (blind) return {};
+    return fail(ErrorKind::conflict, fmt::format("{} may show an entry before its check", arguments[0]));
   }
 
   // A template, for instance.
-  void note_files(const Line& line) {
-    if (cmake_.empty() || line.arguments.find(cmake_) == std::string_view::npos) return;
-    for (std::string& argument : arguments_of(line)) {
+  Status note_files(const Line& line) {
+    if (cmake_.empty() || !line.says(cmake_)) return {};
+    SB_TRY(std::vector<std::string> arguments, arguments_of(line));
+    for (std::string& argument : arguments) {
       if (cache::is_below(argument, cmake_)) elsewhere_.insert(std::move(argument));
     }
+    return {};
   }
 
   void note_touched(const Line& line) {
-    const bool touches = line.command == "option" || line.command == "mark_as_advanced" ||
-                         line.command == "set_property" || is_one_of(line.command, kMakeEntries) ||
-                         (is_one_of(line.command, std::initializer_list<std::string_view>{"set", "unset"}) &&
-                          line.arguments.find(R"("CACHE")") != std::string_view::npos);
+    const bool touches =
+        is_one_of(line.command, Words{"option", "mark_as_advanced", "set_property", "unset"}) ||
+        is_one_of(line.command, kSearches) || is_one_of(line.command, kTries) || line.says(R"("CACHE")");
     if (!touches) return;
     each_word(line.arguments, [&](std::string_view word) { touched_.emplace(word); });
   }
 
-  static std::string lower_case(std::string text) {
-    std::ranges::transform(text, text.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
+  static void note_variables(const Line& line, std::set<std::string>& variables) {
+    const bool first = is_one_of(line.command, Words{"set", "foreach"});
+    constexpr std::string_view kOutput = R"(_VARIABLE",")";
+    std::string_view rest = line.arguments;
+    if (first && rest.size() > 1) variables.emplace(rest.substr(1, rest.find('"', 1) - 1));
+    for (std::size_t at = rest.find(kOutput); at != std::string_view::npos; at = rest.find(kOutput)) {
+      rest.remove_prefix(at + kOutput.size());
+      variables.emplace(rest.substr(0, rest.find('"')));
+    }
   }
 
   const cache::Places& places_;
   Scripts scripts_;
   const KnownChecks& told_;
+  std::size_t next_told_ = 0;
   std::set<std::string> untold_;  // names of `told` whose check did not come yet
-  std::string cmake_;             // where CMake's own modules are
+  std::string cmake_;
   Key state_;
-  std::optional<Found> inside_;
-  std::vector<Found> found_;
-  std::set<std::string> own_commands_;  // functions and macros: what they do is seen
-  std::set<std::string> imported_;      // targets
-  std::set<std::string> touched_;       // entries, and other words
+  std::map<std::string, std::size_t> lines_run_;  // by script
+  std::set<std::string> longer_;                  // since the last check
+  bool closed_ = true;                            // no check can have read the stage's own headers
+  bool keeps_ = true;                             // every check until now can be told
+  bool imports_ = false;
+  std::optional<KnownChecks::Check> inside_;
+  std::size_t inside_frame_ = 0;
+  bool inside_language_ = false;
+  bool inside_told_ = false;
+  std::vector<KnownChecks::Check> found_;
+  std::set<std::string> variables_;  // that checks set
+  std::set<std::string> assigned_;   // all
+  std::set<std::string> touched_;    // entries, and other words
   std::set<std::string> elsewhere_;
+  std::unordered_set<std::string> seen_;  // lines
+  std::unordered_set<std::string> read_;  // variables
 };
 
 Result<KnownChecks> KnownChecks::from_trace(const fs::path& file, const cache::Places& places,
@@ -509,8 +475,21 @@ Result<KnownChecks> KnownChecks::from_trace(const fs::path& file, const cache::P
   return trace.finish();
 }
 
+KnownChecks KnownChecks::still_true(const cache::Places& places) const {
+  Scripts scripts(places);
+  KnownChecks known;
+  for (const Check& check : checks_) {
+    KeyBuilder texts;
+    for (const Script& script : check.scripts) TraceOfChecks::add_text(texts, script, scripts);
+    if (texts.finish() != check.texts) break;
+    known.checks_.push_back(check);
+  }
+  known.variables_ = variables_;
+  return known;
+}
+
 // "//help", "NAME:TYPE=VALUE"; NAME-ADVANCED goes with NAME.
-std::string KnownChecks::entries(std::string_view cache) const {
+std::string KnownChecks::entries(std::string_view cache, const cache::Places& places) const {
   std::set<std::string, std::less<>> names;
   for (const Check& check : checks_) names.insert(check.names.begin(), check.names.end());
   std::string kept;
@@ -521,6 +500,12 @@ std::string KnownChecks::entries(std::string_view cache) const {
       continue;
     }
     std::string_view name = line.substr(0, line.find(':'));
+    const bool of_checks = name.find("FLAGS") != std::string_view::npos ||
+                           name.find("INCLUDE") != std::string_view::npos ||
+                           name.find("REQUIRED") != std::string_view::npos;
+    if (of_checks && (line.find(places.source) != std::string_view::npos ||
+                      line.find(places.build) != std::string_view::npos))
+      return {};
     for (const std::string_view property : {"-ADVANCED", "-STRINGS"}) {
       if (name.ends_with(property)) name.remove_suffix(property.size());
     }
@@ -539,22 +524,36 @@ std::vector<std::string> KnownChecks::files(const std::vector<fs::path>& inputs)
   return files;
 }
 
-// A line each: call, state, names.
 std::string KnownChecks::to_text() const {
-  std::string text;
-  for (const Check& check : checks_)
-    text += fmt::format("{} {} {}\n", hex_of(check.call), hex_of(check.state), join(check.names, " "));
-  return text;
+  Json checks = Json::array();
+  for (const Check& check : checks_) {
+    Json scripts = Json::array();
+    for (const Script& script : check.scripts) scripts.push_back({script.path, script.lines});
+    checks.push_back({{"state", hex_of(check.state)},
+                      {"names", check.names},
+                      {"scripts", std::move(scripts)},
+                      {"texts", hex_of(check.texts)}});
+  }
+  return dump_json(Json{{"checks", std::move(checks)}, {"variables", variables_}});
 }
 
 Result<KnownChecks> KnownChecks::from_text(std::string_view text) {
+  SB_TRY(const Json json, parse_json(text));
   KnownChecks known;
-  for (const std::string_view line : split_lines(text)) {
-    const std::vector<std::string> words = split(line, ' ');
-    if (words.size() < 3) return fail(ErrorKind::corrupt, fmt::format("\"{}\" is no check", line));
-    known.checks_.push_back({.call = key_of_hex(words[0]),
-                             .state = key_of_hex(words[1]),
-                             .names = {words.begin() + 2, words.end()}});
+  try {
+    for (const Json& each : json.at("checks")) {
+      Check check;
+      check.state = key_of_hex(each.at("state").get<std::string>());
+      check.names = each.at("names").get<std::vector<std::string>>();
+      check.texts = key_of_hex(each.at("texts").get<std::string>());
+      for (const Json& script : each.at("scripts"))
+        check.scripts.push_back(
+            {.path = script.at(0).get<std::string>(), .lines = script.at(1).get<std::size_t>()});
+      known.checks_.push_back(std::move(check));
+    }
+    known.variables_ = json.at("variables").get<std::set<std::string>>();
+  } catch (const Json::exception& error) {
+    return fail(ErrorKind::corrupt, error.what());
   }
   return known;
 }

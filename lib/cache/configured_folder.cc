@@ -101,14 +101,14 @@ std::string file_names_in(std::string_view text) {
   return names;
 }
 
-// "CMakeFiles/3.25.1/…", which project() made, and the logs of the checks.
+// "CMakeFiles/3.25.1/…", which project() made (not "CMakeFiles/3d.dir"), and the logs of the checks.
 bool is_about_host(std::string_view path) {
   constexpr std::string_view kFolder = "CMakeFiles/";
   if (path == kFolder.substr(0, kFolder.size() - 1)) return true;
   if (!path.starts_with(kFolder)) return false;
   path.remove_prefix(kFolder.size());
-  return std::isdigit(static_cast<unsigned char>(path.front())) != 0 || path == "CMakeOutput.log" ||
-         path == "CMakeError.log" || path == "CMakeConfigureLog.yaml";
+  return path.substr(0, path.find('/')).find_first_not_of("0123456789.") == std::string_view::npos ||
+         path == "CMakeOutput.log" || path == "CMakeError.log" || path == "CMakeConfigureLog.yaml";
 }
 
 // As names_that_matter(), of files whose names CMake's own modules say.
@@ -205,7 +205,13 @@ Result<std::string> ConfiguredFolder::names_said_by(const std::string& module, c
 }
 
 Result<std::optional<std::string>> ConfiguredFolder::take() {
-  SB_TRY(std::optional<std::string> note, take_known());
+  FileTable files(request_.places, store_);
+  Toolbox tools = toolbox(files);
+  SB_TRY(std::optional<std::string> note, [&]() -> Result<std::optional<std::string>> {
+    const ActionStore::Reading reading(store_);
+    SB_TRY(const Key configure, action(tools));
+    return take_known(configure, files);
+  }());
   if (!said_.empty()) {
     SB_CHECK(store_.begin_writing());
     const Status written = remember_words();
@@ -221,12 +227,8 @@ Status ConfiguredFolder::remember_words() {
   return {};
 }
 
-Result<std::optional<std::string>> ConfiguredFolder::take_known() {
-  FileTable files(request_.places, store_);
-  Toolbox tools = toolbox(files);
-  const ActionStore::Reading reading(store_);
-  SB_TRY(const Key configure, action(tools));
-  SB_TRY(const std::vector<ActionStore::ListId> lists, store_.lists_of(configure));
+Result<std::optional<std::string>> ConfiguredFolder::take_known(const Key& action, FileTable& files) {
+  SB_TRY(const std::vector<ActionStore::ListId> lists, store_.lists_of(action));
   why_ = lists.empty() ? "first time" : "an input of CMake changed";
   for (const ActionStore::ListId list : lists) {
     SB_TRY(const std::vector<ActionStore::PathId> ids, store_.list(list));
@@ -235,7 +237,7 @@ Result<std::optional<std::string>> ConfiguredFolder::take_known() {
       SB_TRY(std::string path, store_.path(id));
       inputs.push_back(std::move(path));
     }
-    SB_TRY(const Key key, result_key(configure, files, inputs));
+    SB_TRY(const Key key, result_key(action, files, inputs));
     SB_TRY(const std::optional<ActionResult> result, store_.result(key, request_.owner));
     if (!result) continue;
     SB_TRY(const bool placed, place(*result));
@@ -261,12 +263,10 @@ Result<std::optional<std::string>> ConfiguredFolder::take_checks() {
   Toolbox tools = toolbox(files);
   const ActionStore::Reading reading(store_);
   SB_TRY(const Key configure, action(tools));
-  SB_TRY(const std::optional<ActionResult> result, store_.result(key_of_checks(configure), request_.owner));
-  if (!result) return std::nullopt;
-  SB_TRY(const bool placed, place(*result));
-  if (placed) return result->printed;
-  SB_CHECK(empty_folder());
-  return std::nullopt;
+  const std::string why = std::exchange(why_, {});
+  auto checks = take_known(key_of_checks(configure), files);
+  why_ = why;
+  return checks;
 }
 
 Result<bool> ConfiguredFolder::place(const ActionResult& result) const {
@@ -290,12 +290,10 @@ Result<bool> ConfiguredFolder::place(const ActionResult& result) const {
   return true;
 }
 
-Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std::string& note,
-                              const std::string& checks) {
+Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std::string& note) {
   FileTable files(request_.places, store_);
   Toolbox tools = toolbox(files);
   SB_TRY(const Key configure, action(tools));
-  SB_TRY(const Key key, result_key(configure, files, inputs));
   ActionResult result{.outputs = {}, .printed = note, .took_ms = 0};
   const fs::path build = request_.places.real(request_.places.build);
   const std::size_t prefix = build.native().size() + 1;
@@ -326,6 +324,26 @@ Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std:
   }
   if (code) return fail(errno_error("cannot list " + build.string(), code.value()));
   if (!whole) return {};
+  kept_ = result.outputs;
+  return record(configure, files, tools, inputs, result);
+}
+
+Status ConfiguredFolder::keep_checks(const std::vector<std::string>& inputs, const std::string& checks) {
+  FileTable files(request_.places, store_);
+  Toolbox tools = toolbox(files);
+  SB_TRY(const Key configure, action(tools));
+  ActionResult result{.outputs = kept_, .printed = checks, .took_ms = 0};
+  std::erase_if(result.outputs, [](const Output& output) { return !is_about_host(output.path); });
+  // A link would lead the next run to where this project wants it.
+  const bool has_link = std::ranges::any_of(
+      result.outputs, [](const Output& output) { return output.kind == Output::Kind::symlink; });
+  if (has_link || result.outputs.empty()) return {};
+  return record(key_of_checks(configure), files, tools, inputs, result);
+}
+
+Status ConfiguredFolder::record(const Key& action, FileTable& files, Toolbox& tools,
+                                const std::vector<std::string>& inputs, const ActionResult& result) {
+  SB_TRY(const Key key, result_key(action, files, inputs));
   SB_CHECK(store_.begin_writing());
   const Status written = [&]() -> Status {
     SB_CHECK(files.remember());
@@ -337,12 +355,7 @@ Status ConfiguredFolder::keep(const std::vector<std::string>& inputs, const std:
       ids.push_back(id);
     }
     SB_TRY(const ActionStore::ListId list, store_.list_id(ids));
-    SB_CHECK(store_.record(configure, list, key, request_.owner, result, request_.now_ms));
-    if (checks.empty()) return {};
-    std::erase_if(result.outputs, [](const Output& output) { return !is_about_host(output.path); });
-    result.printed = checks;
-    const Key of_checks = key_of_checks(configure);
-    SB_CHECK(store_.record(of_checks, std::nullopt, of_checks, request_.owner, result, request_.now_ms));
+    SB_CHECK(store_.record(action, list, key, request_.owner, result, request_.now_ms));
     return {};
   }();
   SB_CHECK(store_.end_writing());

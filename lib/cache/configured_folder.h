@@ -35,19 +35,22 @@ class ConfiguredFolder {
   [[nodiscard]] const std::string& why() const { return why_; }
 
   // After take() found nothing: what CMake knew of the host when it last ran with the same command, tools,
-  // environment and packages, whatever it made of its inputs. Its files about compilers are placed, and what
-  // keep() was told of the checks is returned.
+  // environment, packages and inputs, but for the project's scripts. Its files about compilers are placed,
+  // and what keep() was told of the checks is returned.
   [[nodiscard]] Result<std::optional<std::string>> take_checks();
 
   // After CMake ran in the empty folder, before anything is built there. `inputs`: all that it read and that
   // it did not make, absolute, as the commands see them; "…/" stands for every file below a folder of the
-  // source, "?name" for a name (or pattern) that was looked for. Sorted, each once. `checks`: for
-  // take_checks(); may be empty.
-  [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note,
-                            const std::string& checks);
+  // source, "?name" for a name (or pattern) that was looked for. Sorted, each once.
+  [[nodiscard]] Status keep(const std::vector<std::string>& inputs, const std::string& note);
+  // After keep(), for take_checks(). `inputs`: the same without the project's scripts.
+  [[nodiscard]] Status keep_checks(const std::vector<std::string>& inputs, const std::string& checks);
 
  private:
-  [[nodiscard]] Result<std::optional<std::string>> take_known();
+  // Of an action, by what its inputs are now; placed.
+  [[nodiscard]] Result<std::optional<std::string>> take_known(const Key& action, FileTable& files);
+  [[nodiscard]] Status record(const Key& action, FileTable& files, Toolbox& tools,
+                              const std::vector<std::string>& inputs, const ActionResult& result);
   [[nodiscard]] Status remember_words();
   [[nodiscard]] Result<Key> action(Toolbox& tools) const;
   [[nodiscard]] Result<Key> result_key(const Key& action, FileTable& files,
@@ -64,6 +67,7 @@ class ConfiguredFolder {
   ConfigureRequest request_;
   std::string why_;
   std::vector<std::pair<Key, std::string>> said_;  // what the store did not know
+  std::vector<Output> kept_;                       // by keep()
 };
 
 // Changes when a file or folder appears or disappears that the texts could name: one whose last name is a
