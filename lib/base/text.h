@@ -14,6 +14,7 @@ namespace sb {
 [[nodiscard]] std::vector<std::string_view> split_lines(std::string_view text);  // without their "\n"
 // What stands between; empty parts are left out.
 [[nodiscard]] std::vector<std::string> split(std::string_view text, char at);
+[[nodiscard]] std::string lower_case(std::string_view text);  // of ASCII
 [[nodiscard]] std::string_view trim(std::string_view text);
 [[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);
 // The last n lines of text, for a log excerpt.

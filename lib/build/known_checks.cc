@@ -113,9 +113,7 @@ std::optional<Line> read_line(std::string_view text) {
   Line line;
   line.arguments = text.substr(kBegin.size(), end - kBegin.size());
   const std::string_view rest = text.substr(end + kCommand.size());
-  line.command = std::string(rest.substr(0, rest.find('"')));
-  std::ranges::transform(line.command, line.command.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  line.command = lower_case(rest.substr(0, rest.find('"')));
   const std::string_view file = value_of(rest, R"("file":")");
   line.file = std::string(file.substr(0, file.find('"')));
   const std::string_view frame = value_of(rest, R"("global_frame":)");
@@ -192,6 +190,7 @@ class TraceOfChecks {
   }
 
   Status line(const Line& line) {
+    note_function(line);
     note_variables(line, assigned_);
     if (inside_ && line.frame > inside_frame_) return inner(line);
     end_check();
@@ -301,6 +300,7 @@ class TraceOfChecks {
     inside_.emplace();
     inside_frame_ = line.frame;
     inside_language_ = is_one_of(line.command, kLanguages);
+    function_frame_ = functions_.contains(line.command) ? line.frame : 0;
     inside_->state = state_;
     // What it is told names the stage; a check may read headers there.
     if (!inside_language_ && (line.says(places_.source) || line.says(places_.build))) closed_ = false;
@@ -323,7 +323,7 @@ class TraceOfChecks {
       SB_CHECK(note_files(line));
     }
     if (inside_told_) return {};
-    if (!line.says(R"("CACHE")")) note_variables(line, variables_);
+    if (outlives_check(line)) note_variables(line, variables_);
     const bool tries = is_one_of(line.command, kTries);
     if (tries || is_one_of(line.command, kSearches) ||
         (line.command == "set" && line.says(R"("CACHE","INTERNAL")"))) {
@@ -338,6 +338,17 @@ class TraceOfChecks {
       keeps_ = keeps_ && closed_;
     }
     return {};
+  }
+
+  // A variable of a function ends with it.
+  bool outlives_check(const Line& line) {
+    const bool in_function = function_frame_ > 0 && line.frame > function_frame_;
+    if (!in_function) function_frame_ = functions_.contains(line.command) ? line.frame : 0;
+    return line.says(R"("PARENT_SCOPE")") || (!in_function && !line.says(R"("CACHE")"));
+  }
+  void note_function(const Line& line) {
+    if (line.command != "function" || line.arguments.size() < 2) return;
+    functions_.insert(lower_case(line.arguments.substr(1, line.arguments.find('"', 1) - 1)));
   }
 
   // But for the folder that it is tried in.
@@ -447,9 +458,11 @@ class TraceOfChecks {
   bool imports_ = false;
   std::optional<KnownChecks::Check> inside_;
   std::size_t inside_frame_ = 0;
+  std::size_t function_frame_ = 0;  // of the outermost one that was called in it
   bool inside_language_ = false;
   bool inside_told_ = false;
   std::vector<KnownChecks::Check> found_;
+  std::set<std::string> functions_;
   std::set<std::string> variables_;  // that checks set
   std::set<std::string> assigned_;   // all
   std::set<std::string> touched_;    // entries, and other words

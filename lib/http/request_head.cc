@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace sb::http {
 namespace {
 
@@ -116,14 +118,6 @@ const std::string* field(const std::vector<Field>& fields, std::string_view name
 
 std::size_t count_of(const std::vector<Field>& fields, std::string_view name) {
   return static_cast<std::size_t>(std::ranges::count(fields, name, &Field::name));
-}
-
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (is_upper(c)) c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
 }
 
 }  // namespace sb::http

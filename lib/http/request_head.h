@@ -60,6 +60,5 @@ class RequestHead {
 // The value of the only field of this name; null when there is none. Name in lower case.
 [[nodiscard]] const std::string* field(const std::vector<Field>& fields, std::string_view name);
 [[nodiscard]] std::size_t count_of(const std::vector<Field>& fields, std::string_view name);
-[[nodiscard]] std::string lower_case(std::string_view text);  // of ASCII
 
 }  // namespace sb::http

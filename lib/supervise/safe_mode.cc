@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "base/unique_fd.h"
 #include "http/access.h"
 #include "http/message.h"
@@ -77,7 +78,7 @@ std::int64_t retry_after(const Diagnosis& diagnosis, std::int64_t now_ms) {
 bool wants_json(const http::RequestHead& head) {
   const std::string* accept = http::field(head.fields(), "accept");
   if (accept == nullptr) return false;
-  const std::string accepted = http::lower_case(*accept);
+  const std::string accepted = lower_case(*accept);
   return accepted.find("application/json") < accepted.find("text/html");  // npos is the largest
 }
 
