@@ -11,10 +11,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "artifacts/byte_stream.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "base/unique_fd.h"
 #include "os/file_system.h"
 
 namespace sb::build {
@@ -134,15 +132,12 @@ Result<std::vector<std::string>> arguments_of(const Line& line) {
   return arguments;
 }
 
-std::string hex_of(const Key& key) {
-  return fmt::format("{:016x}{:016x}", key.high, key.low);
+Json json_of(const Key& key) {
+  return {key.high, key.low};
 }
 
-Key key_of_hex(std::string_view hex) {
-  Key key;
-  std::from_chars(hex.data(), hex.data() + std::min<std::size_t>(16, hex.size()), key.high, 16);
-  if (hex.size() > 16) std::from_chars(hex.data() + 16, hex.data() + hex.size(), key.low, 16);
-  return key;
+Key key_from(const Json& json) {
+  return {.high = json.at(0).get<std::uint64_t>(), .low = json.at(1).get<std::uint64_t>()};
 }
 
 bool is_plain(const std::string& text) {
@@ -542,10 +537,10 @@ std::string KnownChecks::to_text() const {
   for (const Check& check : checks_) {
     Json scripts = Json::array();
     for (const Script& script : check.scripts) scripts.push_back({script.path, script.lines});
-    checks.push_back({{"state", hex_of(check.state)},
+    checks.push_back({{"state", json_of(check.state)},
                       {"names", check.names},
                       {"scripts", std::move(scripts)},
-                      {"texts", hex_of(check.texts)}});
+                      {"texts", json_of(check.texts)}});
   }
   return dump_json(Json{{"checks", std::move(checks)}, {"variables", variables_}});
 }
@@ -556,9 +551,9 @@ Result<KnownChecks> KnownChecks::from_text(std::string_view text) {
   try {
     for (const Json& each : json.at("checks")) {
       Check check;
-      check.state = key_of_hex(each.at("state").get<std::string>());
+      check.state = key_from(each.at("state"));
       check.names = each.at("names").get<std::vector<std::string>>();
-      check.texts = key_of_hex(each.at("texts").get<std::string>());
+      check.texts = key_from(each.at("texts"));
       for (const Json& script : each.at("scripts"))
         check.scripts.push_back(
             {.path = script.at(0).get<std::string>(), .lines = script.at(1).get<std::size_t>()});

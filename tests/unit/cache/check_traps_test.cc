@@ -203,14 +203,14 @@ TEST_F(CheckTraps, headers_of_the_project_are_looked_at_every_time) {
   const std::string include = "include(CheckIncludeFileCXX)\n";
   const std::string what = "check_include_file_cxx(what.h HAVE_VECTOR)\n" + std::string(kLibrary);
   // CMake's trace shows some of them as inputs; else the check is one that is not told again.
-  const std::pair<std::string, Asked> kWays[] = {
+  const std::pair<std::string, Asked> ways[] = {
       {"set(CMAKE_REQUIRED_INCLUDES ${CMAKE_SOURCE_DIR}/include)\n" + what, Asked::all},
       {"set(d ${CMAKE_CURRENT_LIST_DIR}/include)\nlist(APPEND CMAKE_REQUIRED_INCLUDES ${d})\n" + what,
        Asked::all},
       {"set(CMAKE_CXX_FLAGS \"-I${CMAKE_SOURCE_DIR}/include\")\n" + what, Asked::checks},
       {"check_include_file_cxx(${CMAKE_SOURCE_DIR}/include/what.h HAVE_VECTOR)\n" + std::string(kLibrary),
        Asked::checks}};
-  for (const auto& [before, expected] : kWays) {
+  for (const auto& [before, expected] : ways) {
     write("include/what.h", "");
     script(include + before);
     fs::remove_all(cache());
