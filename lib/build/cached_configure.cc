@@ -85,7 +85,7 @@ class CachedConfigure {
       tools_.note(fmt::format("-- What CMake found out before is of no use: {}\n", one_line(told.error())));
       told = Told();
     }
-    if (told->checks.empty()) SB_CHECK(empty_folder());
+    if (told->checks.empty()) SB_CHECK(folder_.empty());
     Result<Traced> traced = run_traced(told->checks);
     if (told->checks.empty() || (!traced && traced.error().kind != ErrorKind::build_failed)) return traced;
     Status held = traced ? Status() : fail(traced.error());
@@ -93,12 +93,8 @@ class CachedConfigure {
     if (held) held = take_back(*told);
     if (held) return traced;
     tools_.note(fmt::format("-- All checks are made again: {}\n", one_line(held.error())));
-    SB_CHECK(empty_folder());
+    SB_CHECK(folder_.empty());
     return run_traced({});
-  }
-  [[nodiscard]] Status empty_folder() const {
-    SB_CHECK(os::remove_tree(request_.build));
-    return os::make_folders(request_.build);
   }
 
   Result<Traced> run_traced(const KnownChecks& told) {

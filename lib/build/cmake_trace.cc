@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <unordered_map>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include "base/json.h"
-#include "base/text.h"
+#include "build/cmake_trace_line.h"
 #include "cache/stage_listing.h"
 
 namespace sb::build {
@@ -19,42 +18,21 @@ namespace {
 namespace fs = std::filesystem;
 using Arguments = std::vector<std::string>;
 
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::ranges::find(words, word) != words.end();
-}
-
 std::string_view last_name(std::string_view path) {
   while (path.ends_with('/')) path.remove_suffix(1);
   return path.substr(path.rfind('/') + 1);
-}
-
-// The command's name in a line of the trace. A quote inside of a JSON string is escaped, so this is no
-// argument.
-std::string command_of(std::string_view line) {
-  constexpr std::string_view kKey = R"("cmd":")";
-  const std::size_t at = line.find(kKey);
-  if (at == std::string_view::npos) return {};
-  const std::size_t start = at + kKey.size();
-  return lower_case(line.substr(start, std::min(line.find('"', start), line.size()) - start));
 }
 
 class Reader {
  public:
   explicit Reader(const cache::Places& places) : places_(places) {}
 
-  Status line(std::string_view line) {
-    const std::string command = command_of(line);
-    if (!may_read(command, line)) return {};
-    SB_TRY(const Json json, parse_json(line));
-    Arguments arguments;
-    const auto found = json.find("args");
-    if (found == json.end() || !found->is_array())
-      return fail(ErrorKind::corrupt, "a command without arguments");
-    for (const Json& argument : *found) {
-      if (!argument.is_string()) return fail(ErrorKind::corrupt, "an argument that is no text");
-      arguments.push_back(argument.get<std::string>());
-    }
-    if (!arguments.empty()) read(command, arguments, json_string(json, "file").value_or(""));
+  Status line(std::string_view text) {
+    const std::optional<TraceLine> line = read_trace_line(text);
+    if (!line) return fail(ErrorKind::corrupt, "a line that is no command");
+    if (!may_read(*line)) return {};
+    SB_TRY(const Arguments arguments, line->parsed_arguments());
+    if (!arguments.empty()) read(line->command, arguments, line->file);
     return {};
   }
 
@@ -62,16 +40,13 @@ class Reader {
 
  private:
   // Most lines are none of these, and are not parsed.
-  static bool may_read(const std::string& command, std::string_view line) {
-    if (is_one_of(command, {"if", "elseif", "while"}))
-      return line.find(R"("EXISTS")") != std::string_view::npos ||
-             line.find(R"("IS_)") != std::string_view::npos;
-    if (command == "set") return line.find(R"("ENV{)") != std::string_view::npos;
-    if (command == "string")
-      return line.find(R"("TIMESTAMP")") != std::string_view::npos ||
-             line.find(R"("RANDOM")") != std::string_view::npos;
-    return is_one_of(command, {"file", "execute_process", "exec_program", "try_compile", "try_run",
-                               "load_cache", "aux_source_directory"});
+  static bool may_read(const TraceLine& line) {
+    if (is_one_of(line.command, {"if", "elseif", "while"}))
+      return line.says(R"("EXISTS")") || line.says(R"("IS_)");
+    if (line.command == "set") return line.says(R"("ENV{)");
+    if (line.command == "string") return line.says(R"("TIMESTAMP")") || line.says(R"("RANDOM")");
+    return is_one_of(line.command, {"file", "execute_process", "exec_program", "try_compile", "try_run",
+                                    "load_cache", "aux_source_directory"});
   }
 
   void read(const std::string& command, const Arguments& arguments, const std::string& script) {

@@ -22,6 +22,8 @@
 
 namespace sb::build {
 
+class ScriptLines;
+
 class KnownChecks {
  public:
   // From the trace of a run (cmake_trace.h) that was told `told`. conflict: it must not have been; refused:
@@ -56,6 +58,9 @@ class KnownChecks {
     std::vector<Script> scripts;     // of which more had run than before the check before
     Key texts;                       // of those lines
   };
+  // Of the first lines of each.
+  [[nodiscard]] static Key key_of(const std::vector<Script>& scripts, ScriptLines& lines);
+
   std::vector<Check> checks_;        // in their order
   std::set<std::string> variables_;  // that they set, and a run that is told may lack
   // Not of from_text():

@@ -243,12 +243,12 @@ Result<std::optional<std::string>> ConfiguredFolder::take_known(const Key& actio
     SB_TRY(const bool placed, place(*result));
     if (placed) return result->printed;
     why_ = "the stored build folder is damaged";
-    SB_CHECK(empty_folder());
+    SB_CHECK(empty());
   }
   return std::nullopt;
 }
 
-Status ConfiguredFolder::empty_folder() const {
+Status ConfiguredFolder::empty() const {
   const std::string build = request_.places.real(request_.places.build);
   SB_CHECK(os::remove_tree(build));
   return os::make_folders(build);

@@ -36,8 +36,11 @@ class ConfiguredFolder {
 
   // After take() found nothing: what CMake knew of the host when it last ran with the same command, tools,
   // environment, packages and inputs, but for the project's scripts. Its files about compilers are placed,
-  // and what keep() was told of the checks is returned.
+  // and what keep_checks() was told is returned.
   [[nodiscard]] Result<std::optional<std::string>> take_checks();
+
+  // Whatever is in the build folder goes.
+  [[nodiscard]] Status empty() const;
 
   // After CMake ran in the empty folder, before anything is built there. `inputs`: all that it read and that
   // it did not make, absolute, as the commands see them; "…/" stands for every file below a folder of the
@@ -59,7 +62,6 @@ class ConfiguredFolder {
   [[nodiscard]] Result<std::string> names_said_by(const std::string& module, const Key& digest);
   [[nodiscard]] static Key key_of_checks(const Key& action);
   [[nodiscard]] Result<bool> place(const ActionResult& result) const;
-  [[nodiscard]] Status empty_folder() const;
   [[nodiscard]] Toolbox toolbox(FileTable& files) const;
 
   ActionStore& store_;

@@ -275,6 +275,10 @@ TEST_F(CheckTraps, compilers_are_looked_for_in_another_state) {
   request_.options = {"-DCMAKE_TOOLCHAIN_FILE=tools.cmake"};
   script(rest);
   expect_after(rest + "message(STATUS more)\n", Asked::all);
+  tests::write(host() / "tools.cmake", "set(CMAKE_CXX_FLAGS_INIT -funsigned-char)\n");
+  request_.options = {"-DCMAKE_TOOLCHAIN_FILE=" + (host() / "tools.cmake").string()};
+  script(rest);
+  expect_after(rest + "message(STATUS more)\n", Asked::all);
   write("early.cmake", std::string(kCheck));
   request_.options = {"-DCMAKE_PROJECT_INCLUDE=early.cmake"};
   script(rest);
