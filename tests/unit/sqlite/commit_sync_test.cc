@@ -85,8 +85,8 @@ TEST_F(CommitSyncTest, lets_the_loop_go_on_while_the_disk_does_not_answer) {
   std::optional<HeldSyncs> held(held_file_);
   const int mine = tests::syncs_of_this_thread();
   std::vector<int> durable;
-  insert(1);
   const int before = tests::syncs();
+  insert(1);
   sync_->when_durable([&](const Status& status) { durable.push_back(status ? 1 : -1); });
   tests::wait_until([&] { return tests::syncs() > before; });
   // The thread waits for the disk now.
