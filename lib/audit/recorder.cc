@@ -65,9 +65,17 @@ void Recorder::record(Event event) {
   changed_.notify_all();
 }
 
+void Recorder::when_written(std::function<void()> callback) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!all_written()) return to_tell_.push_back(std::move(callback));
+  }
+  callback();
+}
+
 bool Recorder::flush(os::Milliseconds patience) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, patience, [this] { return waiting_.empty() && !writing_; });
+  return changed_.wait_for(lock, patience, [this] { return all_written(); });
 }
 
 Status Recorder::write(const Batch& batch) {
@@ -101,7 +109,15 @@ void Recorder::work(const std::stop_token& stop) {
       changed_.wait_for(lock, stop, kBetweenTries, [] { return false; });
     }
     changed_.notify_all();
+    if (all_written()) tell(lock);
   }
+}
+
+void Recorder::tell(std::unique_lock<std::mutex>& lock) {
+  const auto callbacks = std::exchange(to_tell_, {});
+  lock.unlock();
+  for (const auto& callback : callbacks) callback();
+  lock.lock();
 }
 
 }  // namespace sb::audit

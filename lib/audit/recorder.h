@@ -36,7 +36,9 @@ class Recorder {
   // From any thread; does not wait. Durable a moment later.
   void record(Entry entry);
   void record(Event event);
-  // Until all that was recorded before is on disk; false when it is not by then.
+  // Once all that was recorded before is on disk: at once, or later from the thread.
+  void when_written(std::function<void()> callback);
+  // Until then; false when it is not by the end of the patience.
   bool flush(os::Milliseconds patience);
 
  private:
@@ -48,6 +50,8 @@ class Recorder {
   Recorder(sqlite::Database database, Log log) : database_(std::move(database)), log_(std::move(log)) {}
   void start();
   void work(const std::stop_token& stop);
+  [[nodiscard]] bool all_written() const { return waiting_.empty() && !writing_; }
+  void tell(std::unique_lock<std::mutex>& lock);  // those who waited for it; unlocked meanwhile
   [[nodiscard]] Status write(const Batch& batch);
 
   sqlite::Database database_;  // the thread's, once it runs
@@ -56,6 +60,7 @@ class Recorder {
   std::condition_variable_any changed_;
   Batch waiting_;
   bool writing_ = false;
+  std::vector<std::function<void()>> to_tell_;
   std::jthread thread_;
 };
 

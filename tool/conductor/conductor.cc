@@ -99,7 +99,8 @@ Status Conductor::open() {
   // Before any thread is started, so that all of them have the signals blocked.
   SB_TRY(terminate_, loop_->on_signal(SIGTERM, [this](int) { stop(false, [] {}); }));
   SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
-  SB_TRY(mended_, mend_database(home_, started_ms_, log));
+  SB_TRY(const SoundDatabase sound, mend_database(home_, started_ms_, log));
+  mended_ = sound.is_another;
   SB_TRY(history_, history::History::open(home_.database(), clock_));
   SB_TRY(sync_, sqlite::CommitSync::open(home_.database(), [this](std::function<void()> callback) {
            loop_->post(std::move(callback));
@@ -257,7 +258,8 @@ void Conductor::hand_over() {
 
 // After the answers that wait for the disk, unless it takes too long.
 void Conductor::stop_when_all_is_said() {
-  sync_->when_durable([this](const Status&) { loop_->stop(); });
+  sync_->when_durable(
+      [this](const Status&) { recorder_->when_written([this] { loop_->post([this] { loop_->stop(); }); }); });
   last_words_ = loop_->after(kLastWords, [this] { loop_->stop(); });
 }
 

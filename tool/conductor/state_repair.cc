@@ -29,13 +29,13 @@ fs::path suspicion(const os::Home& home) {
   return home.database().string() + ".suspect";
 }
 
-// corrupt when it is; environment when it cannot be read at all.
-Status check(const fs::path& path, bool all_of_it) {
+// Opened, and sound. corrupt when it is damaged; environment when it cannot be read at all.
+Result<sqlite::Database> check(const fs::path& path, bool all_of_it) {
   SB_TRY(sqlite::Database database, sqlite::Database::open_to_look(path));
   SB_TRY(sqlite::Statement asked,
          database.prepare(all_of_it ? "PRAGMA quick_check(1)" : "SELECT 'ok' FROM sqlite_schema LIMIT 1"));
   SB_TRY(const bool row, asked.step());
-  if (!row || asked.text(0) == "ok") return {};
+  if (!row || asked.text(0) == "ok") return database;
   return fail(ErrorKind::corrupt, fmt::format("{} is damaged: {}", path.string(), asked.text(0)));
 }
 
@@ -80,37 +80,40 @@ std::string look_of(const os::Home& home) {
 }
 
 // An empty file is new, unless there has been more in it before.
-Status check_at_start(const os::Home& home) {
+Result<SoundDatabase> check_at_start(const os::Home& home) {
   std::error_code code;
   const bool suspect = fs::remove(suspicion(home), code);
   const std::uintmax_t size = fs::file_size(home.database(), code);
-  if (code) return {};
-  if (size > 0) return check(home.database(), suspect || size <= kReadAtStart);
-  if (!fs::exists(backup_of(home), code)) return {};
+  if (code) return SoundDatabase();
+  if (size > 0) {
+    SB_TRY(sqlite::Database database, check(home.database(), suspect || size <= kReadAtStart));
+    return SoundDatabase{.open = std::move(database)};
+  }
+  if (!fs::exists(backup_of(home), code)) return SoundDatabase();
   return fail(ErrorKind::corrupt, fmt::format("{} is empty", home.database().string()));
 }
 
 }  // namespace
 
-Result<bool> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log) {
-  const Status sound = check_at_start(home);
+Result<SoundDatabase> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log) {
+  Result<SoundDatabase> sound = check_at_start(home);
+  if (sound) return sound;
   // What else may be wrong is told by who opens it.
-  if (sound || sound.error().kind != ErrorKind::corrupt) return false;
+  if (sound.error().kind != ErrorKind::corrupt) return SoundDatabase();
   log(fmt::format("the database is damaged, and is put aside: {}", one_line(sound.error())));
   SB_CHECK(put_aside(home, now_ms));
   const Status restored = restore(home);
   log(restored ? "the last backup of the database takes its place"
                : "the database begins empty: " + one_line(restored.error()));
-  return true;
+  return SoundDatabase{.is_another = true};
 }
 
 Status back_up_database(const os::Home& home) {
   const fs::path copy = home.database().string() + ".copy";
   std::error_code ignored;
   fs::remove(copy, ignored);
-  SB_CHECK(check(home.database(), true));
   {
-    SB_TRY(sqlite::Database database, sqlite::Database::open_to_look(home.database()));
+    SB_TRY(sqlite::Database database, check(home.database(), true));
     SB_CHECK(database.copy_to(copy));
   }
   SB_CHECK(sync(copy));

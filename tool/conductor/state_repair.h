@@ -8,12 +8,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "base/result.h"
 #include "os/event_loop.h"
 #include "os/home.h"
+#include "sqlite/database.h"
 
 namespace sb::tool {
 
@@ -21,9 +23,16 @@ inline constexpr const char* kDamaged = ".damaged-";  // follows the database's 
 
 using Log = std::function<void(const std::string&)>;
 
-// Before anybody opens the database. True when another one took its place. Reads all of it when it is suspect
-// or has up to 1 MiB, and else its schema. Errors: environment.
-[[nodiscard]] Result<bool> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log);
+struct SoundDatabase {
+  bool is_another = false;  // it took the place of a damaged one
+  // What has been looked at. Kept until somebody else has it open: whoever opens a database alone reads all
+  // of its write-ahead log first.
+  std::optional<sqlite::Database> open{};
+};
+
+// Before anybody opens the database. Reads all of it when it is suspect or has up to 1 MiB, and else its
+// schema. Errors: environment.
+[[nodiscard]] Result<SoundDatabase> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log);
 
 // Checks the database and copies it, durably and whole, to the backup. corrupt when it is damaged: the backup
 // stays what it was.
