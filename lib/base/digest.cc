@@ -1,10 +1,8 @@
 #include "base/digest.h"
 
 #include <array>
-#include <stdexcept>
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <xxhash.h>
 
 namespace sb {
@@ -27,10 +25,21 @@ std::string canonical(XXH128_hash_t hash) {
   return hex(bytes.digest);
 }
 
-void require(bool ok) {
-  // OpenSSL only fails here when it cannot allocate or SHA-256 is not built in: no caller can go on.
-  if (!ok) throw std::runtime_error("OpenSSL cannot compute SHA-256");
-}
+class Sha256 {
+ public:
+  Sha256() { nettle_sha256_init(&context_); }
+  void update(std::string_view bytes) {
+    nettle_sha256_update(&context_, bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()));
+  }
+  std::string finish() {
+    std::array<unsigned char, SHA256_DIGEST_SIZE> digest{};
+    nettle_sha256_digest(&context_, digest.size(), digest.data());
+    return hex(digest);
+  }
+
+ private:
+  sha256_ctx context_{};
+};
 
 }  // namespace
 
@@ -39,27 +48,22 @@ std::string xxh3_128_hex(std::string_view bytes) {
 }
 
 std::string sha256_hex(std::string_view bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  require(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
-  return hex(std::span(digest).first(size));
+  Sha256 digest;
+  digest.update(bytes);
+  return digest.finish();
 }
 
 struct DigestStream::State {
   struct FreeXxh {
     void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
   };
-  struct FreeEvp {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
   std::unique_ptr<XXH3_state_t, FreeXxh> xxh{XXH3_createState()};
-  std::unique_ptr<EVP_MD_CTX, FreeEvp> evp{EVP_MD_CTX_new()};
+  Sha256 sha256;
   std::uint64_t size = 0;
 };
 
 DigestStream::DigestStream() : state_(std::make_unique<State>()) {
   XXH3_128bits_reset(state_->xxh.get());
-  require(EVP_DigestInit_ex(state_->evp.get(), EVP_sha256(), nullptr) == 1);
 }
 DigestStream::DigestStream(DigestStream&&) noexcept = default;
 DigestStream& DigestStream::operator=(DigestStream&&) noexcept = default;
@@ -67,16 +71,13 @@ DigestStream::~DigestStream() = default;
 
 void DigestStream::update(std::string_view bytes) {
   XXH3_128bits_update(state_->xxh.get(), bytes.data(), bytes.size());
-  require(EVP_DigestUpdate(state_->evp.get(), bytes.data(), bytes.size()) == 1);
+  state_->sha256.update(bytes);
   state_->size += bytes.size();
 }
 
 DigestStream::Digests DigestStream::finish() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  require(EVP_DigestFinal_ex(state_->evp.get(), digest.data(), &size) == 1);
   return {.xxh3 = canonical(XXH3_128bits_digest(state_->xxh.get())),
-          .sha256 = hex(std::span(digest).first(size)),
+          .sha256 = state_->sha256.finish(),
           .size = state_->size};
 }
 

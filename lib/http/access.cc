@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/crypto.h>
+#include <nettle/memops.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -72,7 +72,7 @@ bool same_token(std::string_view given, std::string_view token) {
   // Of the digests, which have one length.
   const std::string one = sha256_hex(given);
   const std::string other = sha256_hex(token);
-  return CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
+  return nettle_memeql_sec(one.data(), other.data(), one.size()) != 0;
 }
 
 std::optional<Refusal> no_token(const std::vector<Field>& fields, std::string_view token) {
