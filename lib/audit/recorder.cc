@@ -13,10 +13,12 @@ constexpr std::chrono::milliseconds kBetweenTries{1'000};
 constexpr std::size_t kMostEvents = 4'000;  // that wait for the disk; those of which it keeps no more anyway
 constexpr std::size_t kMostEntries = 100'000;
 
-Result<sqlite::Database> open_and_read(const std::filesystem::path& path, std::vector<Event>& seen) {
+Result<std::vector<Event>> open_and_read(const std::filesystem::path& path,
+                                         std::optional<sqlite::Database>& opened) {
   SB_TRY(sqlite::Database database, open_audit_database(path));
-  SB_TRY(seen, EventLog(database).all());
-  return database;
+  SB_TRY(std::vector<Event> seen, EventLog(database).all());
+  opened.emplace(std::move(database));
+  return seen;
 }
 
 void put_aside(const std::filesystem::path& path, std::int64_t now_ms) {
@@ -29,22 +31,8 @@ void put_aside(const std::filesystem::path& path, std::int64_t now_ms) {
 
 }  // namespace
 
-Result<std::unique_ptr<Recorder>> Recorder::open(const std::filesystem::path& path, std::int64_t now_ms,
-                                                 Log log, std::vector<Event>& seen) {
-  Result<sqlite::Database> database = open_and_read(path, seen);
-  if (!database && database.error().kind == ErrorKind::corrupt) {
-    log(fmt::format("{} is damaged and was put aside: {}", path.string(), one_line(database.error())));
-    put_aside(path, now_ms);
-    seen.clear();
-    database = open_and_read(path, seen);
-  }
-  if (!database) return fail(std::move(database).error().doing("opening the audit log"));
-  std::unique_ptr<Recorder> recorder(new Recorder(*std::move(database), std::move(log)));
-  recorder->start();
-  return recorder;
-}
-
-void Recorder::start() {
+Recorder::Recorder(std::filesystem::path path, std::int64_t now_ms, Log log, Opened opened)
+    : path_(std::move(path)), now_ms_(now_ms), log_(std::move(log)), opened_(std::move(opened)) {
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 
@@ -78,14 +66,24 @@ bool Recorder::flush(os::Milliseconds patience) {
   return changed_.wait_for(lock, patience, [this] { return all_written(); });
 }
 
+Result<std::vector<Event>> Recorder::open() {
+  Result<std::vector<Event>> seen = open_and_read(path_, database_);
+  if (seen || seen.error().kind != ErrorKind::corrupt) return seen;
+  log_(fmt::format("{} is damaged and was put aside: {}", path_.string(), one_line(seen.error())));
+  put_aside(path_, now_ms_);
+  return open_and_read(path_, database_);
+}
+
 Status Recorder::write(const Batch& batch) {
-  return database_.transaction([&]() -> Status {
-    SB_CHECK(AuditLog(database_).append(batch.entries));
-    return EventLog(database_).append(batch.events);
+  if (!database_) SB_CHECK(doing("opening the audit log", open()));
+  return database_->transaction([&]() -> Status {
+    SB_CHECK(AuditLog(*database_).append(batch.entries));
+    return EventLog(*database_).append(batch.events);
   });
 }
 
 void Recorder::work(const std::stop_token& stop) {
+  opened_(open().value_or(std::vector<Event>()));
   std::string trouble;  // said already
   std::unique_lock lock(mutex_);
   while (true) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,11 +25,12 @@ class Recorder {
  public:
   using Log = std::function<void(const std::string&)>;  // called from the thread, too
 
-  // A database that cannot be read is put aside (PATH.damaged-TIME), and an empty one takes its place: what
-  // it keeps is not worth a conductor that does not start. `seen` becomes what happened last.
-  [[nodiscard]] static Result<std::unique_ptr<Recorder>> open(const std::filesystem::path& path,
-                                                              std::int64_t now_ms, Log log,
-                                                              std::vector<Event>& seen);
+  using Opened = std::function<void(std::vector<Event>)>;
+
+  // Opens the database on the thread, which then calls opened() with what happened last, oldest first. One
+  // that is damaged is put aside (PATH.damaged-TIME), and an empty one takes its place; one that cannot be
+  // opened is tried again when there is something to write, and nothing is known to have happened before.
+  Recorder(std::filesystem::path path, std::int64_t now_ms, Log log, Opened opened);
   ~Recorder();  // writes what is left, when the disk takes it
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -47,15 +49,19 @@ class Recorder {
     std::vector<Event> events;
     [[nodiscard]] bool empty() const { return entries.empty() && events.empty(); }
   };
-  Recorder(sqlite::Database database, Log log) : database_(std::move(database)), log_(std::move(log)) {}
-  void start();
+  [[nodiscard]] Result<std::vector<Event>> open();  // what happened last
   void work(const std::stop_token& stop);
   [[nodiscard]] bool all_written() const { return waiting_.empty() && !writing_; }
   void tell(std::unique_lock<std::mutex>& lock);  // those who waited for it; unlocked meanwhile
   [[nodiscard]] Status write(const Batch& batch);
 
-  sqlite::Database database_;  // the thread's, once it runs
+  // -- of the thread
+  std::filesystem::path path_;
+  std::int64_t now_ms_;
+  std::optional<sqlite::Database> database_;
   Log log_;
+  Opened opened_;
+  // -- of both
   std::mutex mutex_;
   std::condition_variable_any changed_;
   Batch waiting_;

@@ -5,16 +5,12 @@
 
 namespace sb::sqlite {
 
-Result<std::unique_ptr<CommitSync>> CommitSync::open(const std::filesystem::path& path, Post post) {
-  SB_TRY(Database database, Database::open(path));
-  SB_CHECK(database.execute("SELECT count(*) FROM sqlite_schema"));  // opens the log
-  // NOLINTNEXTLINE(modernize-make-unique): the constructor is private
-  std::unique_ptr<CommitSync> sync(new CommitSync(std::move(database), std::move(post)));
-  sync->thread_ = std::jthread([raw = sync.get(), alive = std::weak_ptr(sync->alive_)](
-                                   const std::stop_token& stop) { raw->work(stop, alive); });
+CommitSync::CommitSync(std::filesystem::path path, Post post)
+    : path_(std::move(path)), post_(std::move(post)) {
+  thread_ = std::jthread(
+      [this, alive = std::weak_ptr(alive_)](const std::stop_token& stop) { work(stop, alive); });
   // What a process that was killed has left.
-  sync->committed(0);
-  return sync;
+  committed(0);
 }
 
 CommitSync::~CommitSync() {
@@ -67,7 +63,8 @@ void CommitSync::work(const std::stop_token& stop, const std::weak_ptr<int>& ali
     post_([this, alive, commits = round.commits, synced] {
       if (!alive.expired()) tell(commits, synced);
     });
-    if (round.checkpoint) (void)database_.checkpoint();  // the next round makes up for one that fails
+    // The next round makes up for one that fails.
+    if (round.checkpoint && database_) (void)database_->checkpoint();
     lock.lock();
     working_ = false;
   }
@@ -83,18 +80,27 @@ Status CommitSync::sync(const Round& round) {
   return all ? synced : all;
 }
 
+Status CommitSync::open() {
+  if (database_) return {};
+  SB_TRY(Database database, Database::open(path_));
+  SB_CHECK(database.execute("SELECT count(*) FROM sqlite_schema"));  // opens the log
+  database_.emplace(std::move(database));
+  return {};
+}
+
 // After a sync that failed the kernel takes the pages for clean, and the next one succeeds without them. What
 // they hold is then brought into the file.
 Status CommitSync::sync_log() {
+  SB_CHECK(open());
   if (in_doubt_) {
-    SB_TRY(const bool whole, database_.checkpoint());
+    SB_TRY(const bool whole, database_->checkpoint());
     if (!whole)
       return fail(ErrorKind::environment,
                   "an earlier write to the database's log is not known to be on disk");
     in_doubt_ = false;
     return {};
   }
-  const Status synced = database_.sync_log();
+  const Status synced = database_->sync_log();
   in_doubt_ = !synced;
   return synced;
 }

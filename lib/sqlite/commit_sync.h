@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -30,8 +31,9 @@ class CommitSync {
   using Post = std::function<void(std::function<void()>)>;
   using Durable = std::function<void(const Status&)>;
 
-  // Outlives all connections that leave their syncs to it; they are used on the loop.
-  [[nodiscard]] static Result<std::unique_ptr<CommitSync>> open(const std::filesystem::path& path, Post post);
+  // Outlives all connections that leave their syncs to it; they are used on the loop. Its own one is opened by
+  // the thread: until that succeeds nothing is durable, and whoever waits for it hears why.
+  CommitSync(std::filesystem::path path, Post post);
   ~CommitSync();  // waits for the disk unless idle(), and drops who waits for it
   CommitSync(const CommitSync&) = delete;
   CommitSync& operator=(const CommitSync&) = delete;
@@ -56,16 +58,17 @@ class CommitSync {
     std::uint64_t commits;
     Durable durable;
   };
-  CommitSync(Database database, Post post) : database_(std::move(database)), post_(std::move(post)) {}
   void committed(int pages);
   void ask(bool checkpoint);
   void work(const std::stop_token& stop, const std::weak_ptr<int>& alive);
   [[nodiscard]] Status sync(const Round& round);
+  [[nodiscard]] Status open();
   [[nodiscard]] Status sync_log();
   void tell(std::uint64_t commits, const Status& synced);
 
   // -- of the thread, once it runs
-  Database database_;
+  std::filesystem::path path_;
+  std::optional<Database> database_;
   bool in_doubt_ = false;  // a sync failed: the next one would say nothing of what it was about
   Post post_;
   // -- of the loop

@@ -64,15 +64,14 @@ bool Deployment::is(const Deployment& other) const {
          to_json(spec) == to_json(other.spec);
 }
 
-Result<ServiceTable> ServiceTable::open(const std::filesystem::path& path) {
-  SB_TRY(sqlite::Database database, sqlite::Database::open(path));
-  SB_CHECK(database.migrate("supervise", kMigrations));
-  return ServiceTable(std::move(database));
+Result<ServiceTable> ServiceTable::open(sqlite::Database& database) {
+  SB_CHECK(doing("opening the table of services", database.migrate("supervise", kMigrations)));
+  return ServiceTable(database);
 }
 
 Status ServiceTable::put_service(const ServiceRow& row) {
   SB_TRY(sqlite::Statement put,
-         database_.prepare(
+         database_->prepare(
              "INSERT INTO service(name, project, version, directory, spec, wanted, paused, side, pin, "
              "pin_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
              "project = excluded.project, version = excluded.version, directory = excluded.directory, "
@@ -89,11 +88,11 @@ Status ServiceTable::put_service(const ServiceRow& row) {
 }
 
 Status ServiceTable::erase_service(const std::string& name) {
-  return database_.transaction([&]() -> Status {
+  return database_->transaction([&]() -> Status {
     for (const char* sql :
          {"DELETE FROM service WHERE name = ?", "DELETE FROM service_socket WHERE service = ?",
           "DELETE FROM instance WHERE service = ?", "DELETE FROM parked_descriptor WHERE service = ?"}) {
-      SB_TRY(sqlite::Statement erase, database_.prepare(sql));
+      SB_TRY(sqlite::Statement erase, database_->prepare(sql));
       SB_CHECK(erase.bind(1, name).run());
     }
     return {};
@@ -103,7 +102,7 @@ Status ServiceTable::erase_service(const std::string& name) {
 Result<std::vector<ServiceRow>> ServiceTable::services() {
   std::vector<ServiceRow> rows;
   SB_TRY(sqlite::Statement all,
-         database_.prepare(
+         database_->prepare(
              "SELECT project, version, directory, spec, wanted, paused, side, pin, pin_reason FROM service "
              "ORDER BY rowid"));
   while (true) {
@@ -124,14 +123,14 @@ Result<std::vector<ServiceRow>> ServiceTable::services() {
 
 Status ServiceTable::put_socket(const SocketRow& row) {
   SB_TRY(sqlite::Statement put,
-         database_.prepare(
+         database_->prepare(
              "INSERT OR REPLACE INTO service_socket(service, name, listen, address) VALUES (?, ?, ?, ?)"));
   return put.bind(1, row.service).bind(2, row.spec.name).bind(3, row.spec.listen).bind(4, row.address).run();
 }
 
 Status ServiceTable::erase_socket(const SocketRow& row) {
   SB_TRY(sqlite::Statement erase,
-         database_.prepare("DELETE FROM service_socket WHERE service = ? AND name = ? AND listen = ?"));
+         database_->prepare("DELETE FROM service_socket WHERE service = ? AND name = ? AND listen = ?"));
   return erase.bind(1, row.service).bind(2, row.spec.name).bind(3, row.spec.listen).run();
 }
 
@@ -139,7 +138,7 @@ Result<std::vector<SocketRow>> ServiceTable::sockets(const std::string& service)
   std::vector<SocketRow> rows;
   SB_TRY(
       sqlite::Statement all,
-      database_.prepare("SELECT name, listen, address FROM service_socket WHERE service = ? ORDER BY rowid"));
+      database_->prepare("SELECT name, listen, address FROM service_socket WHERE service = ? ORDER BY rowid"));
   all.bind(1, service);
   while (true) {
     SB_TRY(const bool more, all.step());
@@ -151,20 +150,20 @@ Result<std::vector<SocketRow>> ServiceTable::sockets(const std::string& service)
 
 Status ServiceTable::put_parked(const ParkedRow& row) {
   SB_TRY(sqlite::Statement put,
-         database_.prepare("INSERT INTO parked_descriptor(service, number, name) VALUES (?, ?, ?)"));
+         database_->prepare("INSERT INTO parked_descriptor(service, number, name) VALUES (?, ?, ?)"));
   return put.bind(1, row.service).bind(2, row.number).bind(3, row.name).run();
 }
 
 Status ServiceTable::erase_parked(const std::string& service, std::int64_t number) {
   SB_TRY(sqlite::Statement erase,
-         database_.prepare("DELETE FROM parked_descriptor WHERE service = ? AND number = ?"));
+         database_->prepare("DELETE FROM parked_descriptor WHERE service = ? AND number = ?"));
   return erase.bind(1, service).bind(2, number).run();
 }
 
 Result<std::vector<ParkedRow>> ServiceTable::parked(const std::string& service) {
   std::vector<ParkedRow> rows;
   SB_TRY(sqlite::Statement all,
-         database_.prepare("SELECT number, name FROM parked_descriptor WHERE service = ? ORDER BY number"));
+         database_->prepare("SELECT number, name FROM parked_descriptor WHERE service = ? ORDER BY number"));
   all.bind(1, service);
   while (true) {
     SB_TRY(const bool more, all.step());
@@ -175,7 +174,7 @@ Result<std::vector<ParkedRow>> ServiceTable::parked(const std::string& service) 
 
 Result<std::int64_t> ServiceTable::announce(const InstanceRow& row) {
   SB_TRY(sqlite::Statement put,
-         database_.prepare(
+         database_->prepare(
              "INSERT INTO instance(service, role, project, version, directory, spec, pid, start_ticks, "
              "ready, started_ms, side) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)"));
   const Deployment& deployment = row.deployment;
@@ -188,13 +187,13 @@ Result<std::int64_t> ServiceTable::announce(const InstanceRow& row) {
       .bind(7, row.started_ms)
       .bind(8, to_string(row.side));
   SB_CHECK(put.run());
-  return database_.last_insert_id();
+  return database_->last_insert_id();
 }
 
 Status ServiceTable::set_process(std::int64_t id, pid_t pid, std::uint64_t start_ticks,
                                  std::int64_t started_ms) {
   SB_TRY(sqlite::Statement set,
-         database_.prepare("UPDATE instance SET pid = ?, start_ticks = ?, started_ms = ? WHERE id = ?"));
+         database_->prepare("UPDATE instance SET pid = ?, start_ticks = ?, started_ms = ? WHERE id = ?"));
   return set.bind(1, static_cast<std::int64_t>(pid))
       .bind(2, static_cast<std::int64_t>(start_ticks))
       .bind(3, started_ms)
@@ -203,17 +202,17 @@ Status ServiceTable::set_process(std::int64_t id, pid_t pid, std::uint64_t start
 }
 
 Status ServiceTable::set_ready(std::int64_t id) {
-  SB_TRY(sqlite::Statement set, database_.prepare("UPDATE instance SET ready = 1 WHERE id = ?"));
+  SB_TRY(sqlite::Statement set, database_->prepare("UPDATE instance SET ready = 1 WHERE id = ?"));
   return set.bind(1, id).run();
 }
 
 Status ServiceTable::set_role(std::int64_t id, Role role) {
-  SB_TRY(sqlite::Statement set, database_.prepare("UPDATE instance SET role = ? WHERE id = ?"));
+  SB_TRY(sqlite::Statement set, database_->prepare("UPDATE instance SET role = ? WHERE id = ?"));
   return set.bind(1, to_string(role)).bind(2, id).run();
 }
 
 Status ServiceTable::hand_over(const ServiceRow& row, std::int64_t to, std::int64_t from, Role role_of_from) {
-  return database_.transaction([&]() -> Status {
+  return database_->transaction([&]() -> Status {
     SB_CHECK(put_service(row));
     if (to != 0) SB_CHECK(set_role(to, Role::live));
     if (from != 0) SB_CHECK(set_role(from, role_of_from));
@@ -222,14 +221,14 @@ Status ServiceTable::hand_over(const ServiceRow& row, std::int64_t to, std::int6
 }
 
 Status ServiceTable::erase_instance(std::int64_t id) {
-  SB_TRY(sqlite::Statement erase, database_.prepare("DELETE FROM instance WHERE id = ?"));
+  SB_TRY(sqlite::Statement erase, database_->prepare("DELETE FROM instance WHERE id = ?"));
   return erase.bind(1, id).run();
 }
 
 Result<std::vector<InstanceRow>> ServiceTable::instances(const std::string& service) {
   std::vector<InstanceRow> rows;
   SB_TRY(sqlite::Statement all,
-         database_.prepare(
+         database_->prepare(
              "SELECT id, role, project, version, directory, spec, pid, start_ticks, ready, started_ms, side "
              "FROM instance WHERE service = ? ORDER BY id"));
   all.bind(1, service);

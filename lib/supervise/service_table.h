@@ -1,8 +1,8 @@
 // ServiceTable: services, their sockets and their running instances, on disk, so that a conductor that was
 // killed finds them again.
 //
-// Has its own connection. A row about a process means nothing after a power cut, and a sync has no place
-// between a crash and the restart: the conductor leaves the syncs to sqlite::CommitSync.
+// A row about a process means nothing after a power cut, and a sync has no place between a crash and the
+// restart: the conductor leaves the syncs to sqlite::CommitSync.
 #pragma once
 
 #include <filesystem>
@@ -73,8 +73,8 @@ struct ParkedRow {
 
 class ServiceTable {
  public:
-  [[nodiscard]] static Result<ServiceTable> open(const std::filesystem::path& path);
-  void leave_syncs_to(sqlite::CommitSync& sync) { database_.leave_syncs_to(sync); }
+  // Migrates its tables. The database outlives it.
+  [[nodiscard]] static Result<ServiceTable> open(sqlite::Database& database);
 
   [[nodiscard]] Status put_service(const ServiceRow& row);
   [[nodiscard]] Status erase_service(const std::string& name);  // with all that belongs to it
@@ -101,8 +101,8 @@ class ServiceTable {
   [[nodiscard]] Result<std::vector<InstanceRow>> instances(const std::string& service);
 
  private:
-  explicit ServiceTable(sqlite::Database database) : database_(std::move(database)) {}
-  sqlite::Database database_;
+  explicit ServiceTable(sqlite::Database& database) : database_(&database) {}
+  sqlite::Database* database_;
 };
 
 }  // namespace sb::supervise

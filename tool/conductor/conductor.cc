@@ -55,10 +55,10 @@ void Conductor::log(const std::string& text) {
 
 Result<std::unique_ptr<Conductor>> Conductor::start(const os::Home& home, keeper::KeeperLink& keeper) {
   std::unique_ptr<Conductor> conductor(new Conductor(home, keeper));
-  SB_CHECK(conductor->open());
-  SB_CHECK(doing("taking up what ran before", conductor->take_up()));
-  SB_CHECK(conductor->listen());
-  return conductor;
+  const Status started = conductor->begin();
+  if (started) return conductor;
+  if (started.error().kind == ErrorKind::corrupt) suspect_database(home);
+  return fail(started.error());
 }
 
 // Routes and services call back into the parts above them: the server goes first, the loop last.
@@ -75,11 +75,13 @@ void Conductor::say(const std::string& text) {
   if (state_events_) state_events_->said(text);
 }
 
-Status Conductor::open_records() {
-  std::vector<audit::Event> before;
-  SB_TRY(recorder_, audit::Recorder::open(home_.audit_database(), started_ms_, log, before));
+void Conductor::open_records() {
+  events_.emplace(*loop_, [this](const audit::Event& event) { recorder_->record(event); });
+  recorder_ = std::make_unique<audit::Recorder>(
+      home_.audit_database(), started_ms_, log, [this](const std::vector<audit::Event>& before) {
+        loop_->post([this, before] { events_->go_on_from(before); });
+      });
   audit_trail_.emplace(*recorder_, clock_);
-  events_.emplace(*loop_, std::move(before), [this](const audit::Event& event) { recorder_->record(event); });
   state_events_.emplace(*loop_, *events_, [this]() -> Json {
     // Answered at once, since it writes nothing.
     const auto state = std::make_shared<Json>(Json::object());
@@ -88,7 +90,12 @@ Status Conductor::open_records() {
                   }));
     return *state;
   });
-  return {};
+}
+
+Status Conductor::begin() {
+  SB_CHECK(open());
+  SB_CHECK(doing("taking up what ran before", take_up()));
+  return listen();
 }
 
 Status Conductor::open() {
@@ -99,21 +106,20 @@ Status Conductor::open() {
   // Before any thread is started, so that all of them have the signals blocked.
   SB_TRY(terminate_, loop_->on_signal(SIGTERM, [this](int) { stop(false, [] {}); }));
   SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
-  SB_TRY(const SoundDatabase sound, mend_database(home_, started_ms_, log));
+  vault_.emplace(keeper_, log);
+  // From one conductor to the next there is no time for it: the first backup reads all of it.
+  SB_TRY(const SoundDatabase sound,
+         mend_database(home_, /*thoroughly=*/keeper_.boots() <= 1, started_ms_, log));
   mended_ = sound.is_another;
   SB_TRY(history_, history::History::open(home_.database(), clock_));
-  SB_TRY(sync_, sqlite::CommitSync::open(home_.database(), [this](std::function<void()> callback) {
-           loop_->post(std::move(callback));
-         }));
+  sync_.emplace(home_.database(), [this](std::function<void()> callback) { loop_->post(std::move(callback)); });
   history_->database().leave_syncs_to(*sync_);
   files_.emplace(*sync_);
   SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
   leases_.emplace(*tasks_, *loop_, log);
-  SB_TRY(table_, supervise::ServiceTable::open(home_.database()));
-  table_->leave_syncs_to(*sync_);
-  vault_.emplace(keeper_, log);
+  SB_TRY(table_, supervise::ServiceTable::open(history_->database()));
   if (mended_) SB_CHECK(find_lost_services(home_, *table_, *vault_, log));
-  SB_CHECK(open_records());
+  open_records();
   SB_TRY(http_, open_http(*loop_, home_, *vault_, log));
   const std::filesystem::path notify_socket = home_.state() / "notify.sock";
   SB_TRY(notifications_, NotifyListener::open(notify_socket, *vault_));

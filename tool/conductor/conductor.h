@@ -71,8 +71,9 @@ class Conductor {
 
  private:
   Conductor(const os::Home& home, keeper::KeeperLink& keeper) : home_(home), keeper_(keeper) {}
+  Status begin();
   Status open();
-  Status open_records();
+  void open_records();
   // Ends, and says why: the host lacks something that no conductor can work without.
   void give_up(const Error& error);
   void say(const std::string& text);  // log(), and an event
@@ -92,7 +93,7 @@ class Conductor {
   bool mended_ = false;  // another database took the place of a damaged one
   std::optional<InstanceLock> lock_;
   std::unique_ptr<os::EventLoop> loop_;
-  std::unique_ptr<sqlite::CommitSync> sync_;
+  std::optional<sqlite::CommitSync> sync_;
   std::optional<SwapFiles> files_;
   std::optional<history::History> history_;
   std::optional<bus::TaskQueue> tasks_;

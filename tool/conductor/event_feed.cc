@@ -1,6 +1,7 @@
 #include "tool/conductor/event_feed.h"
 
 #include <iterator>
+#include <utility>
 
 #include "http/event_text.h"
 
@@ -14,12 +15,16 @@ constexpr auto kKept = static_cast<std::size_t>(audit::EventLog::kKept);
 
 }  // namespace
 
-EventFeed::EventFeed(os::Timers& timers, std::vector<audit::Event> before, Record record)
-    : timers_(timers),
-      record_(std::move(record)),
-      kept_(std::make_move_iterator(before.begin()), std::make_move_iterator(before.end())) {
-  if (!kept_.empty()) next_id_ = kept_.back().id + kGap;
+EventFeed::EventFeed(os::Timers& timers, Record record) : timers_(timers), record_(std::move(record)) {
   keep_alive();
+}
+
+void EventFeed::go_on_from(std::vector<audit::Event> before) {
+  kept_.assign(std::make_move_iterator(before.begin()), std::make_move_iterator(before.end()));
+  if (!kept_.empty()) next_id_ = kept_.back().id + kGap;
+  knows_before_ = true;
+  for (audit::Event& event : std::exchange(early_, {})) tell(std::move(event));
+  for (const auto& follow_now : std::exchange(early_readers_, {})) follow_now();
 }
 
 void EventFeed::keep_alive() {
@@ -29,8 +34,13 @@ void EventFeed::keep_alive() {
 }
 
 void EventFeed::publish(const std::string& kind, const Json& data) {
-  const audit::Event event{
-      .id = next_id_++, .at_ms = timers_.clock().unix_ms(), .kind = kind, .data = dump_json(data)};
+  audit::Event event{.at_ms = timers_.clock().unix_ms(), .kind = kind, .data = dump_json(data)};
+  if (!knows_before_) return early_.push_back(std::move(event));
+  tell(std::move(event));
+}
+
+void EventFeed::tell(audit::Event event) {
+  event.id = next_id_++;
   record_(event);
   kept_.push_back(event);
   if (kept_.size() > kKept) kept_.pop_front();
@@ -40,6 +50,7 @@ void EventFeed::publish(const std::string& kind, const Json& data) {
 }
 
 void EventFeed::follow(const http::ExchangePtr& exchange, std::optional<std::int64_t> after) {
+  if (!knows_before_) return early_readers_.push_back([=, this] { follow(exchange, after); });
   exchange->stream({.content_type = "text/event-stream"});
   std::string text = "retry: 1000\n\n";
   if (after) {

@@ -21,20 +21,26 @@ namespace sb::tool {
 class EventFeed {
  public:
   using Record = std::function<void(const audit::Event&)>;
-  // before: oldest first, of conductors before this one.
-  EventFeed(os::Timers& timers, std::vector<audit::Event> before, Record record);
+  // What is published, and whoever follows, waits for go_on_from.
+  EventFeed(os::Timers& timers, Record record);
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
 
+  // before: oldest first, of conductors before this one. Once.
+  void go_on_from(std::vector<audit::Event> before);
   void publish(const std::string& kind, const Json& data);
   // Answers with a stream: all that is kept since the event `after`, and what comes from now on.
   void follow(const http::ExchangePtr& exchange, std::optional<std::int64_t> after);
 
  private:
   void keep_alive();
+  void tell(audit::Event event);  // and give it its id
 
   os::Timers& timers_;
   Record record_;
+  bool knows_before_ = false;
+  std::vector<audit::Event> early_;
+  std::vector<std::function<void()>> early_readers_;
   std::deque<audit::Event> kept_;  // newest last
   std::int64_t next_id_ = 1;
   std::uint64_t next_reader_ = 1;

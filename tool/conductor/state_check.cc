@@ -50,7 +50,7 @@ Result<std::string> check_state(const os::Home& home) {
   SB_TRY(history::History history, history::History::open(copy, clock));
   SB_TRY(bus::TaskQueue tasks, bus::TaskQueue::open(history.database()));
   SB_CHECK(tasks.open_tasks());
-  SB_TRY(supervise::ServiceTable table, supervise::ServiceTable::open(copy));
+  SB_TRY(supervise::ServiceTable table, supervise::ServiceTable::open(history.database()));
   SB_CHECK(history.unfinished());
   SB_TRY(const std::vector<supervise::ServiceRow> services, table.services());
   for (const supervise::ServiceRow& service : services) {

@@ -80,13 +80,13 @@ std::string look_of(const os::Home& home) {
 }
 
 // An empty file is new, unless there has been more in it before.
-Result<SoundDatabase> check_at_start(const os::Home& home) {
+Result<SoundDatabase> check_at_start(const os::Home& home, bool thoroughly) {
   std::error_code code;
   const bool suspect = fs::remove(suspicion(home), code);
   const std::uintmax_t size = fs::file_size(home.database(), code);
   if (code) return SoundDatabase();
   if (size > 0) {
-    SB_TRY(sqlite::Database database, check(home.database(), suspect || size <= kReadAtStart));
+    SB_TRY(sqlite::Database database, check(home.database(), suspect || (thoroughly && size <= kReadAtStart)));
     return SoundDatabase{.open = std::move(database)};
   }
   if (!fs::exists(backup_of(home), code)) return SoundDatabase();
@@ -95,8 +95,12 @@ Result<SoundDatabase> check_at_start(const os::Home& home) {
 
 }  // namespace
 
-Result<SoundDatabase> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log) {
-  Result<SoundDatabase> sound = check_at_start(home);
+void suspect_database(const os::Home& home) {
+  (void)std::ofstream(suspicion(home));
+}
+
+Result<SoundDatabase> mend_database(const os::Home& home, bool thoroughly, std::int64_t now_ms, const Log& log) {
+  Result<SoundDatabase> sound = check_at_start(home, thoroughly);
   if (sound) return sound;
   // What else may be wrong is told by who opens it.
   if (sound.error().kind != ErrorKind::corrupt) return SoundDatabase();
@@ -143,7 +147,7 @@ void DatabaseBackup::finished(const Status& status) {
   if (status) return;
   log_("the database was not backed up: " + one_line(status.error()));
   if (status.error().kind != ErrorKind::corrupt) return;
-  (void)std::ofstream(suspicion(home_));
+  suspect_database(home_);
   damaged_();
 }
 

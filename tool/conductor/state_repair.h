@@ -2,7 +2,7 @@
 // or an empty one. What runs is found again by lost_services.h.
 //
 //   state/selfbuild.db.backup              as of the last minute, checked
-//   state/selfbuild.db.suspect             a backup failed over it: the next start reads all of it
+//   state/selfbuild.db.suspect             a backup or a start failed over it: the next start reads all of it
 //   state/selfbuild.db.damaged-TIME        what was put aside, for whoever wants to save rows from it
 #pragma once
 
@@ -30,9 +30,12 @@ struct SoundDatabase {
   std::optional<sqlite::Database> open{};
 };
 
-// Before anybody opens the database. Reads all of it when it is suspect or has up to 1 MiB, and else its
-// schema. Errors: environment.
-[[nodiscard]] Result<SoundDatabase> mend_database(const os::Home& home, std::int64_t now_ms, const Log& log);
+// Before anybody opens the database. Reads its schema, and all of it when it is suspect, or `thoroughly` and it
+// has up to 1 MiB. Errors: environment.
+[[nodiscard]] Result<SoundDatabase> mend_database(const os::Home& home, bool thoroughly, std::int64_t now_ms,
+                                                  const Log& log);
+// The next mend_database reads all of it.
+void suspect_database(const os::Home& home);
 
 // Checks the database and copies it, durably and whole, to the backup. corrupt when it is damaged: the backup
 // stays what it was.

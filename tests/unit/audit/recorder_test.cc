@@ -2,6 +2,7 @@
 #include "audit/recorder.h"
 
 #include <fstream>
+#include <future>
 
 #include <gtest/gtest.h>
 
@@ -17,9 +18,12 @@ constexpr os::Milliseconds kLong{60'000};
 class RecorderTest : public testing::Test {
  protected:
   std::unique_ptr<Recorder> open() {
-    auto recorder = Recorder::open(path(), 5, [this](const std::string& text) { said_ += text; }, seen_);
-    EXPECT_TRUE(recorder.has_value());
-    return recorder ? std::move(*recorder) : nullptr;
+    std::promise<std::vector<Event>> seen;
+    auto recorder = std::make_unique<Recorder>(
+        path(), 5, [this](const std::string& text) { said_ += text; },
+        [&](std::vector<Event> events) { seen.set_value(std::move(events)); });
+    seen_ = seen.get_future().get();
+    return recorder;
   }
   [[nodiscard]] std::filesystem::path path() const { return folder_.path() / "audit.db"; }
   os::TemporaryFolder folder_ = tests::temporary_folder();

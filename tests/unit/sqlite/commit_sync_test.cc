@@ -31,13 +31,10 @@ class CommitSyncTest : public testing::Test {
     ASSERT_TRUE(database);
     database_.emplace(std::move(*database));
     ASSERT_GOOD(database_->execute("CREATE TABLE t(number INTEGER)"));
-    Result<std::unique_ptr<CommitSync>> sync =
-        CommitSync::open(file_, [this](std::function<void()> callback) {
-          const std::scoped_lock lock(mutex_);
-          posted_.push_back(std::move(callback));
-        });
-    ASSERT_TRUE(sync);
-    sync_ = std::move(*sync);
+    sync_.emplace(file_, [this](std::function<void()> callback) {
+      const std::scoped_lock lock(mutex_);
+      posted_.push_back(std::move(callback));
+    });
     database_->leave_syncs_to(*sync_);
     // The first sync of a log is also one of its folder.
     insert(0);
@@ -77,7 +74,7 @@ class CommitSyncTest : public testing::Test {
   std::filesystem::path held_file_ = folder_.path() / "held";
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
-  std::unique_ptr<CommitSync> sync_;
+  std::optional<CommitSync> sync_;
   std::optional<Database> database_;
 };
 

@@ -135,7 +135,8 @@ FakeWorld::FakeWorld(bool steered)
 }
 
 void FakeWorld::open() {
-  table = std::make_unique<supervise::ServiceTable>(must(supervise::ServiceTable::open(home.database())));
+  database = std::make_unique<sqlite::Database>(must(sqlite::Database::open(home.database())));
+  table = std::make_unique<supervise::ServiceTable>(must(supervise::ServiceTable::open(*database)));
   around = std::make_unique<supervise::Surroundings>(
       supervise::Surroundings{.timers = timers,
                               .processes = processes,
@@ -157,6 +158,7 @@ void FakeWorld::restart(bool keep_vault) {
   supervisor.reset();
   around.reset();
   table.reset();
+  database.reset();
   processes.forget_watchers();
   safe_mode.cases.clear();
   if (!keep_vault) vault.held.clear();

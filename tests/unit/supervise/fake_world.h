@@ -147,6 +147,7 @@ class FakeWorld {
   FakeProbe probe{timers};
   FakeVault vault;
   FakeSafeMode safe_mode;
+  std::unique_ptr<sqlite::Database> database;
   std::unique_ptr<supervise::ServiceTable> table;
   std::unique_ptr<supervise::Surroundings> around;
   std::unique_ptr<supervise::Supervisor> supervisor;
