@@ -1,4 +1,5 @@
-// fmt (https://github.com/fmtlib/fmt), version 9, compiled into the programs: what its own library would hold.
+// fmt (https://github.com/fmtlib/fmt), version 9, compiled into the programs: what its own library would
+// hold.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE
@@ -11,8 +12,8 @@ template FMT_API std::locale locale_ref::get<std::locale>() const;
 template FMT_API thousands_sep_result<char> thousands_sep_impl(locale_ref locale);
 template FMT_API char decimal_point_impl(locale_ref locale);
 template FMT_API void buffer<char>::append(const char* begin, const char* end);
-template FMT_API void vformat_to(buffer<char>& to, string_view format, basic_format_args<buffer_context<char>> arguments,
-                                 locale_ref locale);
+template FMT_API void vformat_to(buffer<char>& to, string_view format,
+                                 basic_format_args<buffer_context<char>> arguments, locale_ref locale);
 
 }  // namespace detail
 FMT_END_NAMESPACE

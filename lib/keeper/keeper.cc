@@ -53,38 +53,28 @@ class Keeper {
     signals_ = UniqueFd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) result_ = kUnavailable;
     while (result_ < 0) {
-      if (conductor_ < 0 && Clock::now() >= start_at_) start();
+      const bool is_its_turn = next_ > 0 && !link_ && !stopping_;
+      if (is_its_turn || (conductor_ < 0 && Clock::now() >= start_at_)) start();
       wait_for_work();
       take_signals();
       receive();
       reap();
       tell();
     }
+    if (next_ > 0) ::kill(next_, SIGKILL);
     return result_;
   }
 
  private:
   void start() {
     if (stand_in_ > 0) ::kill(std::exchange(stand_in_, -1), SIGTERM);
-    std::array ends{-1, -1};
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) std::perror("keeper");
-    link_ = UniqueFd(ends[0]);
-    const UniqueFd other(ends[1]);
+    conductor_ = std::exchange(next_, -1);
+    link_ = std::move(next_link_);
+    if (conductor_ < 0) conductor_ = programs_.start(link_, old_mask_);
     told_ = 0;
     ++boots_;
     started_ = Clock::now();
-    conductor_ = ::fork();
-    if (conductor_ == 0) execute(other.get());
     if (conductor_ < 0) ended(W_EXITCODE(kUnavailable, 0));
-  }
-
-  [[noreturn]] void execute(int link) {
-    std::array<char, 16> number{};
-    std::snprintf(number.data(), number.size(), "%d", link);
-    ::setenv(kVariable, number.data(), 1);
-    ::fcntl(link, F_SETFD, 0);
-    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
-    programs_.execute();
   }
 
   void wait_for_work() {
@@ -109,6 +99,7 @@ class Keeper {
     int status = 0;
     for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
       if (pid == stand_in_) stand_in_ = -1;
+      if (pid == next_) next_ = -1;
       if (pid != conductor_) {
         exits_.push({pid, status});
         continue;
@@ -144,6 +135,10 @@ class Keeper {
       if (delivery != Delivery::done) link_.reset();  // nothing more to say to each other
       const char* text = message.text.data();
       if (std::strncmp(text, "drop ", 5) == 0) held_.drop(text + 5);
+      if (std::strcmp(text, "next") == 0 && next_ < 0) {
+        next_ = programs_.start(next_link_, old_mask_);
+        deaths_ = 0;
+      }
       if (std::strncmp(text, "put ", 4) != 0 || !message.fd) continue;
       if (!held_.put(text + 4, std::move(message.fd))) ::dprintf(2, "keeper: no room to keep %s\n", text + 4);
     }
@@ -176,6 +171,8 @@ class Keeper {
   UniqueFd signals_;
   UniqueFd link_;
   pid_t conductor_ = -1;
+  pid_t next_ = -1;  // was started ahead of its time, and waits until it is told something
+  UniqueFd next_link_;
   pid_t stand_in_ = -1;  // answers for services that have died
   Clock::time_point started_;
   Clock::time_point start_at_ = Clock::now();

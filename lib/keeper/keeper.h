@@ -6,6 +6,8 @@
 //   left
 //                        exited PID STATUS                                            as from waitpid(2)
 //   conductor → keeper   put NAME (+ descriptor), drop NAME
+//                        next      starts the current program already, which hears nothing before this
+//                                  conductor closes its end, or is dead
 #pragma once
 
 #include <cstddef>

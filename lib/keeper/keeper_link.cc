@@ -44,13 +44,16 @@ KeeperLink KeeperLink::from_environment() {
   return KeeperLink(UniqueFd(static_cast<int>(fd)));
 }
 
-Status KeeperLink::say(const char* verb, const std::string& name, int fd) {
-  if (!fd_) return {};
+Status KeeperLink::say_of(const char* verb, const std::string& name, int fd) {
   if (name.empty() || name.size() > kMaxName || name.find('\0') != std::string::npos) {
     return fail(ErrorKind::usage,
                 fmt::format("\"{}\" cannot name a descriptor: 1 to {} bytes", name, kMaxName));
   }
-  const std::string text = fmt::format("{} {}", verb, name);
+  return say(fmt::format("{} {}", verb, name), fd);
+}
+
+Status KeeperLink::say(const std::string& text, int fd) {
+  if (!fd_) return {};
   Delivery delivery = Delivery::later;
   while ((delivery = send_message(fd_.get(), text.c_str(), fd)) == Delivery::later) {
     if (!wait_for(fd_.get(), POLLOUT, kPatience)) break;
@@ -59,11 +62,15 @@ Status KeeperLink::say(const char* verb, const std::string& name, int fd) {
   return fail(errno_error(fmt::format("the keeper does not take \"{}\"", text)));
 }
 
+Status KeeperLink::start_next() {
+  return say("next");
+}
+
 Status KeeperLink::put(const std::string& name, int fd) {
-  return say("put", name, fd);
+  return say_of("put", name, fd);
 }
 Status KeeperLink::drop(const std::string& name) {
-  return say("drop", name, -1);
+  return say_of("drop", name, -1);
 }
 
 std::vector<std::pair<std::string, UniqueFd>> KeeperLink::take_all() {

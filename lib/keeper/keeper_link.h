@@ -31,8 +31,14 @@ class KeeperLink {
   [[nodiscard]] Status put(const std::string& name, int fd);
   [[nodiscard]] Status drop(const std::string& name);
 
-  // Everything the keeper held when this conductor started. Blocks for the moment until the keeper has said
-  // all; call it once, before all else. What the keeper could not say because it died is missing.
+  // This conductor is about to end: the keeper starts the next one, which gets as far as its take_all().
+  [[nodiscard]] Status start_next();
+  // From now on the next one is the conductor.
+  void close() { fd_.reset(); }
+
+  // Everything the keeper held when this conductor started. Blocks until the conductor before has ended, and
+  // the keeper has said all; call it once, before all else. What the keeper could not say because it died is
+  // missing.
   [[nodiscard]] std::vector<std::pair<std::string, UniqueFd>> take_all();
 
   // How often this keeper has started a conductor, this one included, and how many of them have died in a row
@@ -48,7 +54,8 @@ class KeeperLink {
 
  private:
   explicit KeeperLink(UniqueFd fd) : fd_(std::move(fd)) {}
-  [[nodiscard]] Status say(const char* verb, const std::string& name, int fd);
+  [[nodiscard]] Status say_of(const char* verb, const std::string& name, int fd);
+  [[nodiscard]] Status say(const std::string& text, int fd = -1);
 
   UniqueFd fd_;
   bool gone_ = false;

@@ -2,14 +2,32 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace sb::keeper {
 
 Programs::Programs(const char* folder, char* fallback)
     : folder_(::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)), fallback_(fallback) {
   std::snprintf(current_.data(), current_.size(), "%s/%s", folder, kCurrent);
+}
+
+pid_t Programs::start(UniqueFd& link, const sigset_t& signals) const {
+  std::array ends{-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) std::perror("keeper");
+  link = UniqueFd(ends[0]);
+  const UniqueFd other(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  std::array<char, 16> number{};
+  std::snprintf(number.data(), number.size(), "%d", other.get());
+  ::setenv(kVariable, number.data(), 1);
+  ::fcntl(other.get(), F_SETFD, 0);
+  ::sigprocmask(SIG_SETMASK, &signals, nullptr);
+  execute();
 }
 
 void Programs::execute() const {

@@ -5,6 +5,9 @@
 
 #include <array>
 #include <climits>
+#include <csignal>
+
+#include <sys/types.h>
 
 #include "base/unique_fd.h"
 #include "keeper/keeper.h"
@@ -14,12 +17,14 @@ namespace sb::keeper {
 class Programs {
  public:
   Programs(const char* folder, char* fallback);
-  // Becomes the conductor. In a child.
-  [[noreturn]] void execute() const;
+  // Starts the conductor: its pid, or -1. The keeper's end of the line to it is `link`.
+  [[nodiscard]] pid_t start(UniqueFd& link, const sigset_t& signals) const;
   // True when the one before is the current one again; what was current is then `rejected`.
   [[nodiscard]] bool go_back() const;
 
  private:
+  [[noreturn]] void execute() const;
+
   UniqueFd folder_;
   char* fallback_;
   std::array<char, PATH_MAX> current_{};

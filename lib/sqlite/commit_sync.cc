@@ -7,8 +7,8 @@ namespace sb::sqlite {
 
 CommitSync::CommitSync(std::filesystem::path path, Post post)
     : path_(std::move(path)), post_(std::move(post)) {
-  thread_ = std::jthread(
-      [this, alive = std::weak_ptr(alive_)](const std::stop_token& stop) { work(stop, alive); });
+  thread_ =
+      std::jthread([this, alive = std::weak_ptr(alive_)](const std::stop_token& stop) { work(stop, alive); });
   // What a process that was killed has left.
   committed(0);
 }

@@ -31,8 +31,8 @@ class CommitSync {
   using Post = std::function<void(std::function<void()>)>;
   using Durable = std::function<void(const Status&)>;
 
-  // Outlives all connections that leave their syncs to it; they are used on the loop. Its own one is opened by
-  // the thread: until that succeeds nothing is durable, and whoever waits for it hears why.
+  // Outlives all connections that leave their syncs to it; they are used on the loop. Its own one is opened
+  // by the thread: until that succeeds nothing is durable, and whoever waits for it hears why.
   CommitSync(std::filesystem::path path, Post post);
   ~CommitSync();  // waits for the disk unless idle(), and drops who waits for it
   CommitSync(const CommitSync&) = delete;

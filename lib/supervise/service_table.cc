@@ -136,9 +136,9 @@ Status ServiceTable::erase_socket(const SocketRow& row) {
 
 Result<std::vector<SocketRow>> ServiceTable::sockets(const std::string& service) {
   std::vector<SocketRow> rows;
-  SB_TRY(
-      sqlite::Statement all,
-      database_->prepare("SELECT name, listen, address FROM service_socket WHERE service = ? ORDER BY rowid"));
+  SB_TRY(sqlite::Statement all,
+         database_->prepare(
+             "SELECT name, listen, address FROM service_socket WHERE service = ? ORDER BY rowid"));
   all.bind(1, service);
   while (true) {
     SB_TRY(const bool more, all.step());

@@ -24,6 +24,7 @@ namespace {
 using std::chrono::milliseconds;
 constexpr milliseconds kLockPatience{2'000};
 constexpr milliseconds kLogCheck{30'000};
+constexpr milliseconds kCalm{1'000};       // after a start
 constexpr milliseconds kLastWords{2'000};  // until the records of the last moment are on disk
 
 constexpr const char* kPassed[] = {"XDG_STATE_HOME", "XDG_CACHE_HOME",  "XDG_CONFIG_HOME",
@@ -100,19 +101,21 @@ Status Conductor::begin() {
 
 Status Conductor::open() {
   started_ms_ = clock_.unix_ms();
-  SB_TRY(lock_, InstanceLock::take(home_.state() / "conductor.lock",
-                                   keeper_.connected() ? kLockPatience : milliseconds(0)));
   SB_TRY(loop_, os::EventLoop::make());
   // Before any thread is started, so that all of them have the signals blocked.
   SB_TRY(terminate_, loop_->on_signal(SIGTERM, [this](int) { stop(false, [] {}); }));
   SB_TRY(interrupt_, loop_->on_signal(SIGINT, [this](int) { stop(false, [] {}); }));
+  // From here on there is no conductor before this one; see hand_over.
   vault_.emplace(keeper_, log);
+  SB_TRY(lock_, InstanceLock::take(home_.state() / "conductor.lock",
+                                   keeper_.connected() ? kLockPatience : milliseconds(0)));
   // From one conductor to the next there is no time for it: the first backup reads all of it.
   SB_TRY(const SoundDatabase sound,
          mend_database(home_, /*thoroughly=*/keeper_.boots() <= 1, started_ms_, log));
   mended_ = sound.is_another;
   SB_TRY(history_, history::History::open(home_.database(), clock_));
-  sync_.emplace(home_.database(), [this](std::function<void()> callback) { loop_->post(std::move(callback)); });
+  sync_.emplace(home_.database(),
+                [this](std::function<void()> callback) { loop_->post(std::move(callback)); });
   history_->database().leave_syncs_to(*sync_);
   files_.emplace(*sync_);
   SB_TRY(tasks_, bus::TaskQueue::open(history_->database()));
@@ -225,13 +228,19 @@ int Conductor::run() {
   tell_service_manager("READY=1");
   events_->publish("conductor", Json{{"pid", ::getpid()}, {"version", SELFBUILD_VERSION}});
   state_events_->look_soon();
-  // Now, and not at the first probe: an upgrade of the host may take it away for a while. Beside the work,
-  // since it takes as long as all of the start.
-  probe_->load([this](const Status& loaded) {
-    if (!loaded) give_up(loaded.error());
+  // Soon, and not at the first probe: an upgrade of the host may take it away for a while. Not at once where
+  // somebody was served before: it takes longer than all of the start.
+  load_timer_ = loop_->after(keeper_.boots() > 1 ? kCalm : milliseconds(0), [this] {
+    probe_->load([this](const Status& loaded) {
+      if (!loaded) give_up(loaded.error());
+    });
   });
   loop_->run();
   (void)recorder_->flush(kLastWords);
+  if (exit_code_ == keeper::kHandOver) {
+    lock_.reset();
+    keeper_.close();
+  }
   return exit_code_;
 }
 
@@ -259,6 +268,9 @@ void Conductor::stop(bool services, std::function<void()> stopping) {
 
 void Conductor::hand_over() {
   exit_code_ = keeper::kHandOver;
+  // Meanwhile the next one is loaded. If the keeper does not take this, it starts that one when it sees the
+  // code.
+  (void)keeper_.start_next();
   stop_when_all_is_said();
 }
 

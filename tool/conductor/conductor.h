@@ -118,6 +118,7 @@ class Conductor {
   os::Watch terminate_;
   os::Watch interrupt_;
   os::Watch log_timer_;
+  os::Watch load_timer_;
   os::Watch last_words_;
 };
 

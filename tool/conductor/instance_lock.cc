@@ -32,8 +32,9 @@ Result<InstanceLock> InstanceLock::take(const std::filesystem::path& path, milli
     }
     std::this_thread::sleep_for(milliseconds(5));  // flock has no timeout of its own
   }
-  const std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) {
+  // As long as any other one: what was there need not be cut off, for which the disk may have to wait.
+  const std::string pid = fmt::format("{:<10}\n", ::getpid());
+  if (::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) {
     return fail(errno_error(fmt::format("cannot write {}", path.string())));
   }
   return InstanceLock(std::move(fd));

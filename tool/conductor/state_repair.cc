@@ -86,7 +86,8 @@ Result<SoundDatabase> check_at_start(const os::Home& home, bool thoroughly) {
   const std::uintmax_t size = fs::file_size(home.database(), code);
   if (code) return SoundDatabase();
   if (size > 0) {
-    SB_TRY(sqlite::Database database, check(home.database(), suspect || (thoroughly && size <= kReadAtStart)));
+    SB_TRY(sqlite::Database database,
+           check(home.database(), suspect || (thoroughly && size <= kReadAtStart)));
     return SoundDatabase{.open = std::move(database)};
   }
   if (!fs::exists(backup_of(home), code)) return SoundDatabase();
@@ -99,7 +100,8 @@ void suspect_database(const os::Home& home) {
   (void)std::ofstream(suspicion(home));
 }
 
-Result<SoundDatabase> mend_database(const os::Home& home, bool thoroughly, std::int64_t now_ms, const Log& log) {
+Result<SoundDatabase> mend_database(const os::Home& home, bool thoroughly, std::int64_t now_ms,
+                                    const Log& log) {
   Result<SoundDatabase> sound = check_at_start(home, thoroughly);
   if (sound) return sound;
   // What else may be wrong is told by who opens it.

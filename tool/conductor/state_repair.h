@@ -30,8 +30,8 @@ struct SoundDatabase {
   std::optional<sqlite::Database> open{};
 };
 
-// Before anybody opens the database. Reads its schema, and all of it when it is suspect, or `thoroughly` and it
-// has up to 1 MiB. Errors: environment.
+// Before anybody opens the database. Reads its schema, and all of it when it is suspect, or `thoroughly` and
+// it has up to 1 MiB. Errors: environment.
 [[nodiscard]] Result<SoundDatabase> mend_database(const os::Home& home, bool thoroughly, std::int64_t now_ms,
                                                   const Log& log);
 // The next mend_database reads all of it.

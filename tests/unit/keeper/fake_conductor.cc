@@ -1,5 +1,6 @@
 // A stand-in for the conductor, started by the real keeper as `fake_conductor serve`. It plays what
 // FAKE_SCENE says; each run appends a line to runs in FAKE_FOLDER.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -7,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 
@@ -29,12 +31,14 @@ using sb::keeper::KeeperLink;
 
 std::string folder;  // NOLINT: one program, one folder
 
+int runs() {
+  std::ifstream file(folder + "/runs");
+  return static_cast<int>(std::count(std::istreambuf_iterator<char>(file), {}, '\n'));
+}
+
 int count_run() {
   std::ofstream(folder + "/runs", std::ios::app) << ::getpid() << '\n';
-  std::ifstream runs(folder + "/runs");
-  int count = 0;
-  for (std::string line; std::getline(runs, line);) ++count;
-  return count;
+  return runs();
 }
 
 void note(const std::string& text) {
@@ -183,6 +187,35 @@ int leave_sockets(KeeperLink& link, int run) {
   die();
 }
 
+// Has the next one started beside itself, which must not be told anything before this one is done.
+int begin_next(KeeperLink& link, int run) {
+  if (run == 1) {
+    (void)link.take_all();
+    if (!link.put("http", memory_with("early").get()) || !link.start_next()) return 90;
+    while (runs() < 2) ::poll(nullptr, 0, 1);
+    if (!link.put("http", memory_with("late").get())) return 91;
+    note("run 1 ends");
+    link.close();
+    return sb::keeper::kHandOver;
+  }
+  for (const auto& [name, fd] : link.take_all())
+    note(fmt::format("run {} of {} has {}={}", run, link.boots(), name, text_of(fd)));
+  return 0;
+}
+
+// The next one dies before its turn.
+int begin_next_that_dies(KeeperLink& link, int run) {
+  if (run == 2) die();
+  (void)link.take_all();
+  if (run > 2) return 0;
+  if (!link.start_next()) return 90;
+  while (runs() < 2) ::poll(nullptr, 0, 1);
+  pollfd polled{.fd = link.fd(), .events = POLLIN, .revents = 0};
+  ::poll(&polled, 1, -1);  // tells how that one ended, as of everybody
+  note("run 1 ends");
+  return sb::keeper::kHandOver;
+}
+
 int wait_for_signal() {
   sigset_t wanted;
   ::sigemptyset(&wanted);
@@ -224,6 +257,14 @@ int play(const std::string& scene) {
     (void)note_program(0);
     if (run == 1) std::filesystem::rename(folder + "/programs/next", folder + "/programs/current");
     return run == 1 ? sb::keeper::kHandOver : 0;
+  }
+  if (scene == "next") return begin_next(link, run);
+  if (scene == "next_dies") return begin_next_that_dies(link, run);
+  if (scene == "next_waits") {
+    if (run > 1) return link.take_all().empty() ? 0 : 90;
+    if (!link.start_next()) return 91;
+    while (runs() < 2) ::poll(nullptr, 0, 1);
+    return wait_for_signal();
   }
   if (scene == "wait") return wait_for_signal();
   if (scene == "deaf") {  // never reads, closes its end, and works on

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -114,6 +116,31 @@ TEST_F(Keeper, hands_descriptors_from_conductor_to_conductor) {
   EXPECT_EQ(end(), "exit code 0") << rest_of_output();
   EXPECT_THAT(lines("notes"), ElementsAre("run 2 has http=http2", "run 2 has https=https1",
                                           "run 3 has http=http2", "run 3 has https=https1"));
+}
+
+TEST_F(Keeper, starts_the_next_conductor_ahead_and_tells_it_all_when_its_turn_comes) {
+  start("next");
+  EXPECT_EQ(end(), "exit code 0") << rest_of_output();
+  EXPECT_THAT(lines("notes"), ElementsAre("run 1 ends", "run 2 of 2 has http=late"));
+}
+
+TEST_F(Keeper, starts_another_one_when_the_next_conductor_died_before_its_turn) {
+  start("next_dies");
+  EXPECT_EQ(end(), "exit code 0") << rest_of_output();
+  EXPECT_THAT(lines("runs"), SizeIs(3));
+  EXPECT_THAT(lines("notes"), ElementsAre("run 1 ends"));
+}
+
+TEST_F(Keeper, leaves_no_next_conductor_behind_when_it_is_stopped) {
+  start("next_waits");
+  wait_for_output("up");
+  const auto next = static_cast<pid_t>(std::stol(lines("runs").at(1)));
+  const std::optional<os::Process> waiting = os::adopt(next, os::start_ticks_of(next).value_or(0));
+  ASSERT_TRUE(waiting);
+  os::send_signal(process_, SIGTERM);
+  EXPECT_EQ(end(), "exit code 0");
+  pollfd ended{.fd = waiting->pidfd.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&ended, 1, -1), 1);
 }
 
 TEST_F(Keeper, tells_the_next_conductor_how_orphans_ended) {
