@@ -43,6 +43,7 @@ void Recorder::record(Entry entry) {
   if (waiting_.entries.size() >= kMostEntries)
     return;  // the disk has refused them for very long; it was said
   waiting_.entries.push_back(std::move(entry));
+  waiting_.last = ++recorded_;
   changed_.notify_all();
 }
 
@@ -50,20 +51,24 @@ void Recorder::record(Event event) {
   const std::scoped_lock lock(mutex_);
   if (waiting_.events.size() >= kMostEvents) waiting_.events.erase(waiting_.events.begin());
   waiting_.events.push_back(std::move(event));
+  waiting_.last = ++recorded_;
   changed_.notify_all();
 }
 
 void Recorder::when_written(std::function<void()> callback) {
   {
     const std::scoped_lock lock(mutex_);
-    if (!all_written()) return to_tell_.push_back(std::move(callback));
+    if (!is_written(recorded_)) {
+      to_tell_.emplace(recorded_, std::move(callback));
+      return;
+    }
   }
   callback();
 }
 
 bool Recorder::flush(os::Milliseconds patience) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, patience, [this] { return all_written(); });
+  return changed_.wait_for(lock, patience, [this, last = recorded_] { return is_written(last); });
 }
 
 Result<std::vector<Event>> Recorder::open() {
@@ -83,39 +88,44 @@ Status Recorder::write(const Batch& batch) {
 }
 
 void Recorder::work(const std::stop_token& stop) {
-  opened_(open().value_or(std::vector<Event>()));
+  opened_(open());
   std::string trouble;  // said already
   std::unique_lock lock(mutex_);
+  is_open_ = true;
   while (true) {
+    changed_.notify_all();
+    tell(lock);
     changed_.wait(lock, stop, [this] { return !waiting_.empty(); });
     if (waiting_.empty()) return;
     Batch batch = std::exchange(waiting_, {});
-    writing_ = true;
     lock.unlock();
     const Status written = write(batch);
     if (!written && trouble != written.error().what)
       log_("the audit log is not written: " + one_line(written.error()));
     trouble = written ? "" : written.error().what;
     lock.lock();
-    writing_ = false;
-    if (!written) {
-      // In front of what has come meanwhile.
-      std::ranges::move(waiting_.entries, std::back_inserter(batch.entries));
-      std::ranges::move(waiting_.events, std::back_inserter(batch.events));
-      waiting_ = std::move(batch);
-      if (stop.stop_requested()) return;
-      changed_.wait_for(lock, stop, kBetweenTries, [] { return false; });
+    if (written) {
+      written_ = batch.last;
+      continue;
     }
-    changed_.notify_all();
-    if (all_written()) tell(lock);
+    // In front of what has come meanwhile.
+    std::ranges::move(waiting_.entries, std::back_inserter(batch.entries));
+    std::ranges::move(waiting_.events, std::back_inserter(batch.events));
+    batch.last = std::max(batch.last, waiting_.last);
+    waiting_ = std::move(batch);
+    if (stop.stop_requested()) return;
+    changed_.wait_for(lock, stop, kBetweenTries, [] { return false; });
   }
 }
 
 void Recorder::tell(std::unique_lock<std::mutex>& lock) {
-  const auto callbacks = std::exchange(to_tell_, {});
-  lock.unlock();
-  for (const auto& callback : callbacks) callback();
-  lock.lock();
+  while (!to_tell_.empty() && is_written(to_tell_.begin()->first)) {
+    const auto callback = std::move(to_tell_.begin()->second);
+    to_tell_.erase(to_tell_.begin());
+    lock.unlock();
+    callback();
+    lock.lock();
+  }
 }
 
 }  // namespace sb::audit

@@ -6,6 +6,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,11 +26,11 @@ class Recorder {
  public:
   using Log = std::function<void(const std::string&)>;  // called from the thread, too
 
-  using Opened = std::function<void(std::vector<Event>)>;
+  using Opened = std::function<void(const Result<std::vector<Event>>&)>;
 
   // Opens the database on the thread, which then calls opened() with what happened last, oldest first. One
   // that is damaged is put aside (PATH.damaged-TIME), and an empty one takes its place; one that cannot be
-  // opened is tried again when there is something to write, and nothing is known to have happened before.
+  // opened is tried again when there is something to write.
   Recorder(std::filesystem::path path, std::int64_t now_ms, Log log, Opened opened);
   ~Recorder();  // writes what is left, when the disk takes it
   Recorder(const Recorder&) = delete;
@@ -47,12 +48,13 @@ class Recorder {
   struct Batch {
     std::vector<Entry> entries;
     std::vector<Event> events;
+    std::uint64_t last = 0;  // the number of the last one
     [[nodiscard]] bool empty() const { return entries.empty() && events.empty(); }
   };
   [[nodiscard]] Result<std::vector<Event>> open();  // what happened last
   void work(const std::stop_token& stop);
-  [[nodiscard]] bool all_written() const { return waiting_.empty() && !writing_; }
-  void tell(std::unique_lock<std::mutex>& lock);  // those who waited for it; unlocked meanwhile
+  [[nodiscard]] bool is_written(std::uint64_t last) const { return is_open_ && written_ >= last; }
+  void tell(std::unique_lock<std::mutex>& lock);  // who waited for what is written; unlocked meanwhile
   [[nodiscard]] Status write(const Batch& batch);
 
   // -- of the thread
@@ -65,8 +67,10 @@ class Recorder {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   Batch waiting_;
-  bool writing_ = false;
-  std::vector<std::function<void()>> to_tell_;
+  bool is_open_ = false;  // or could not be opened
+  std::uint64_t recorded_ = 0;
+  std::uint64_t written_ = 0;
+  std::multimap<std::uint64_t, std::function<void()>> to_tell_;  // by the last one that has to be written
   std::jthread thread_;
 };
 

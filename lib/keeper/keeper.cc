@@ -54,6 +54,7 @@ class Keeper {
     if (!signals_) result_ = kUnavailable;
     while (result_ < 0) {
       const bool is_its_turn = next_ > 0 && !link_ && !stopping_;
+      if (is_its_turn) deaths_ = 0;
       if (is_its_turn || (conductor_ < 0 && Clock::now() >= start_at_)) start();
       wait_for_work();
       take_signals();
@@ -114,7 +115,7 @@ class Keeper {
     conductor_ = -1;
     start_at_ = Clock::now();
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (code == 0 || stopping_) result_ = code;
+    if (code == 0 || stopping_) result_ = code == kHandOver ? 0 : code;
     if (code == kGiveUp && boots_ == 1) result_ = kUnavailable;
     if (code == kHandOver || start_at_ - started_ >= kGoodRun) deaths_ = 0;
     if (code == kHandOver || result_ >= 0) return;
@@ -135,10 +136,9 @@ class Keeper {
       if (delivery != Delivery::done) link_.reset();  // nothing more to say to each other
       const char* text = message.text.data();
       if (std::strncmp(text, "drop ", 5) == 0) held_.drop(text + 5);
-      if (std::strcmp(text, "next") == 0 && next_ < 0) {
-        next_ = programs_.start(next_link_, old_mask_);
-        deaths_ = 0;
-      }
+      const bool is_next = std::strcmp(text, "next") == 0;
+      if ((is_next || std::strcmp(text, "stay") == 0) && next_ > 0) ::kill(std::exchange(next_, -1), SIGKILL);
+      if (is_next) next_ = programs_.start(next_link_, old_mask_);
       if (std::strncmp(text, "put ", 4) != 0 || !message.fd) continue;
       if (!held_.put(text + 4, std::move(message.fd))) ::dprintf(2, "keeper: no room to keep %s\n", text + 4);
     }

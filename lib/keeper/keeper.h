@@ -8,6 +8,7 @@
 //   conductor → keeper   put NAME (+ descriptor), drop NAME
 //                        next      starts the current program already, which hears nothing before this
 //                                  conductor closes its end, or is dead
+//                        stay      ends that one again
 #pragma once
 
 #include <cstddef>

@@ -65,6 +65,9 @@ Status KeeperLink::say(const std::string& text, int fd) {
 Status KeeperLink::start_next() {
   return say("next");
 }
+Status KeeperLink::call_off_next() {
+  return say("stay");
+}
 
 Status KeeperLink::put(const std::string& name, int fd) {
   return say_of("put", name, fd);

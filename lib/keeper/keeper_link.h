@@ -33,6 +33,7 @@ class KeeperLink {
 
   // This conductor is about to end: the keeper starts the next one, which gets as far as its take_all().
   [[nodiscard]] Status start_next();
+  [[nodiscard]] Status call_off_next();
   // From now on the next one is the conductor.
   void close() { fd_.reset(); }
 

@@ -24,7 +24,7 @@ namespace {
 using std::chrono::milliseconds;
 constexpr milliseconds kLockPatience{2'000};
 constexpr milliseconds kLogCheck{30'000};
-constexpr milliseconds kCalm{1'000};       // after a start
+constexpr milliseconds kCalm{50};          // after a start
 constexpr milliseconds kLastWords{2'000};  // until the records of the last moment are on disk
 
 constexpr const char* kPassed[] = {"XDG_STATE_HOME", "XDG_CACHE_HOME",  "XDG_CONFIG_HOME",
@@ -79,7 +79,7 @@ void Conductor::say(const std::string& text) {
 void Conductor::open_records() {
   events_.emplace(*loop_, [this](const audit::Event& event) { recorder_->record(event); });
   recorder_ = std::make_unique<audit::Recorder>(
-      home_.audit_database(), started_ms_, log, [this](const std::vector<audit::Event>& before) {
+      home_.audit_database(), started_ms_, log, [this](const Result<std::vector<audit::Event>>& before) {
         loop_->post([this, before] { events_->go_on_from(before); });
       });
   audit_trail_.emplace(*recorder_, clock_);
@@ -109,9 +109,9 @@ Status Conductor::open() {
   vault_.emplace(keeper_, log);
   SB_TRY(lock_, InstanceLock::take(home_.state() / "conductor.lock",
                                    keeper_.connected() ? kLockPatience : milliseconds(0)));
-  // From one conductor to the next there is no time for it: the first backup reads all of it.
+  // At a hand-over there is no time for it: the first backup reads all of it.
   SB_TRY(const SoundDatabase sound,
-         mend_database(home_, /*thoroughly=*/keeper_.boots() <= 1, started_ms_, log));
+         mend_database(home_, /*thoroughly=*/keeper_.boots() <= 1 || keeper_.deaths() > 0, started_ms_, log));
   mended_ = sound.is_another;
   SB_TRY(history_, history::History::open(home_.database(), clock_));
   sync_.emplace(home_.database(),
@@ -213,9 +213,7 @@ Status Conductor::listen() {
   server_->set_gate([this](const std::string& method) { return answer_of(method); });
   cap_logs();
   // A start mends it; whoever has no keeper goes on as well as it can.
-  backup_.emplace(*loop_, home_, log, [this] {
-    if (keeper_.connected()) hand_over();
-  });
+  backup_.emplace(*loop_, home_, log, [this] { hand_over([](const Status&) {}); });
   return {};
 }
 
@@ -236,7 +234,6 @@ int Conductor::run() {
     });
   });
   loop_->run();
-  (void)recorder_->flush(kLastWords);
   if (exit_code_ == keeper::kHandOver) {
     lock_.reset();
     keeper_.close();
@@ -258,6 +255,9 @@ rpc::Hold Conductor::answer_of(const std::string& method) {
 }
 
 void Conductor::stop(bool services, std::function<void()> stopping) {
+  stopping_ = true;
+  if (exit_code_ == keeper::kHandOver) (void)keeper_.call_off_next();
+  exit_code_ = 0;
   const auto end = [this, stopping = std::move(stopping)] {
     stopping();
     stop_when_all_is_said();
@@ -266,11 +266,17 @@ void Conductor::stop(bool services, std::function<void()> stopping) {
   end();
 }
 
-void Conductor::hand_over() {
+void Conductor::hand_over(const std::function<void(const Status&)>& begun) {
+  if (stopping_) return begun(fail(ErrorKind::conflict, "the conductor is being stopped"));
+  // It is loaded while this one answers.
+  const Status next =
+      keeper_.connected()
+          ? keeper_.start_next()
+          : fail(ErrorKind::conflict, "the conductor has lost its keeper, which would start the next one",
+                 "selfbuild conductor stop && selfbuild conductor start");
+  begun(next);
+  if (!next) return;
   exit_code_ = keeper::kHandOver;
-  // Meanwhile the next one is loaded. If the keeper does not take this, it starts that one when it sees the
-  // code.
-  (void)keeper_.start_next();
   stop_when_all_is_said();
 }
 

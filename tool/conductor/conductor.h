@@ -2,6 +2,7 @@
 // from start to stop. Everything happens on one event loop.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,8 +50,8 @@ class Conductor {
   }
   // Services run on, or are drained first.
   void stop(bool services, std::function<void()> stopping);
-  // Ends as if killed: the keeper starts the current program, which adopts what runs.
-  void hand_over();
+  // The current program takes over, and adopts what runs. begun: whether the keeper starts it.
+  void hand_over(const std::function<void(const Status&)>& begun);
 
   // -- for the routes
   // ----------------------------------------------------------------------------------------
@@ -90,6 +91,7 @@ class Conductor {
   os::SystemClock clock_;
   std::int64_t started_ms_ = 0;
   int exit_code_ = 0;
+  bool stopping_ = false;
   bool mended_ = false;  // another database took the place of a damaged one
   std::optional<InstanceLock> lock_;
   std::unique_ptr<os::EventLoop> loop_;

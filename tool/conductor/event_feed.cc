@@ -1,6 +1,5 @@
 #include "tool/conductor/event_feed.h"
 
-#include <iterator>
 #include <utility>
 
 #include "http/event_text.h"
@@ -19,8 +18,9 @@ EventFeed::EventFeed(os::Timers& timers, Record record) : timers_(timers), recor
   keep_alive();
 }
 
-void EventFeed::go_on_from(std::vector<audit::Event> before) {
-  kept_.assign(std::make_move_iterator(before.begin()), std::make_move_iterator(before.end()));
+void EventFeed::go_on_from(const Result<std::vector<audit::Event>>& before) {
+  if (before) kept_.assign(before->begin(), before->end());
+  if (!before) next_id_ = timers_.clock().unix_ms();
   if (!kept_.empty()) next_id_ = kept_.back().id + kGap;
   knows_before_ = true;
   for (audit::Event& event : std::exchange(early_, {})) tell(std::move(event));
@@ -35,8 +35,9 @@ void EventFeed::keep_alive() {
 
 void EventFeed::publish(const std::string& kind, const Json& data) {
   audit::Event event{.at_ms = timers_.clock().unix_ms(), .kind = kind, .data = dump_json(data)};
-  if (!knows_before_) return early_.push_back(std::move(event));
-  tell(std::move(event));
+  if (knows_before_) return tell(std::move(event));
+  if (early_.size() == kKept) early_.erase(early_.begin());
+  early_.push_back(std::move(event));
 }
 
 void EventFeed::tell(audit::Event event) {

@@ -26,8 +26,9 @@ class EventFeed {
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
 
-  // before: oldest first, of conductors before this one. Once.
-  void go_on_from(std::vector<audit::Event> before);
+  // before: oldest first, of conductors before this one; unknown: ids go on from above all that there can
+  // have been. Once.
+  void go_on_from(const Result<std::vector<audit::Event>>& before);
   void publish(const std::string& kind, const Json& data);
   // Answers with a stream: all that is kept since the event `after`, and what comes from now on.
   void follow(const http::ExchangePtr& exchange, std::optional<std::int64_t> after);

@@ -82,12 +82,13 @@ std::string look_of(const os::Home& home) {
 // An empty file is new, unless there has been more in it before.
 Result<SoundDatabase> check_at_start(const os::Home& home, bool thoroughly) {
   std::error_code code;
-  const bool suspect = fs::remove(suspicion(home), code);
+  const bool suspect = fs::exists(suspicion(home), code);
   const std::uintmax_t size = fs::file_size(home.database(), code);
   if (code) return SoundDatabase();
   if (size > 0) {
     SB_TRY(sqlite::Database database,
            check(home.database(), suspect || (thoroughly && size <= kReadAtStart)));
+    fs::remove(suspicion(home), code);
     return SoundDatabase{.open = std::move(database)};
   }
   if (!fs::exists(backup_of(home), code)) return SoundDatabase();
@@ -108,6 +109,8 @@ Result<SoundDatabase> mend_database(const os::Home& home, bool thoroughly, std::
   if (sound.error().kind != ErrorKind::corrupt) return SoundDatabase();
   log(fmt::format("the database is damaged, and is put aside: {}", one_line(sound.error())));
   SB_CHECK(put_aside(home, now_ms));
+  std::error_code ignored;
+  fs::remove(suspicion(home), ignored);
   const Status restored = restore(home);
   log(restored ? "the last backup of the database takes its place"
                : "the database begins empty: " + one_line(restored.error()));

@@ -21,7 +21,10 @@ class RecorderTest : public testing::Test {
     std::promise<std::vector<Event>> seen;
     auto recorder = std::make_unique<Recorder>(
         path(), 5, [this](const std::string& text) { said_ += text; },
-        [&](std::vector<Event> events) { seen.set_value(std::move(events)); });
+        [&](const Result<std::vector<Event>>& events) {
+          EXPECT_TRUE(events);
+          seen.set_value(events.value_or(std::vector<Event>()));
+        });
     seen_ = seen.get_future().get();
     return recorder;
   }
@@ -76,6 +79,41 @@ TEST_F(RecorderTest, makes_nobody_wait_while_another_holds_the_database_and_writ
   EXPECT_TRUE(recorder->flush(kLong));
   ASSERT_OK(const std::vector<Event> kept, EventLog(other).all());
   EXPECT_EQ(kept.size(), 10U);
+}
+
+TEST_F(RecorderTest, says_when_what_was_recorded_is_written_whatever_comes_after_it) {
+  const auto recorder = open();
+  ASSERT_OK(sqlite::Database other, open_audit_database(path()));
+  std::promise<void> written;
+  ASSERT_GOOD(other.transaction([&]() -> Status {
+    recorder->record(event(1));
+    recorder->when_written([&] { written.set_value(); });
+    recorder->record(event(2));
+    EXPECT_NE(written.get_future().wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    return {};
+  }));
+  EXPECT_TRUE(recorder->flush(kLong));
+  std::promise<void> again;
+  recorder->when_written([&] { again.set_value(); });
+  again.get_future().get();
+}
+
+TEST_F(RecorderTest, goes_on_without_its_database_and_writes_all_when_it_can_be_opened) {
+  std::filesystem::create_directory(path());
+  Result<std::vector<Event>> seen;
+  std::promise<void> opened;
+  Recorder recorder(
+      path(), 5, [](const std::string&) {},
+      [&](const Result<std::vector<Event>>& events) {
+        seen = events;
+        opened.set_value();
+      });
+  opened.get_future().get();
+  EXPECT_FALSE(seen);
+  recorder.record(event(1));
+  EXPECT_FALSE(recorder.flush(os::Milliseconds(0)));
+  std::filesystem::remove(path());
+  EXPECT_TRUE(recorder.flush(kLong));
 }
 
 TEST_F(RecorderTest, begins_anew_beside_a_damaged_database) {

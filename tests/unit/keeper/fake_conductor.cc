@@ -260,6 +260,24 @@ int play(const std::string& scene) {
   }
   if (scene == "next") return begin_next(link, run);
   if (scene == "next_dies") return begin_next_that_dies(link, run);
+  if (scene == "next_called_off") {
+    if (run > 1) return link.take_all().empty() ? 0 : 90;
+    if (!link.start_next()) return 91;
+    while (runs() < 2) ::poll(nullptr, 0, 1);
+    return link.call_off_next() ? 0 : 92;
+  }
+  if (scene == "next_twice") {
+    if (run == 1) {
+      for (const int started : {2, 3}) {
+        if (!link.start_next()) return 91;
+        while (runs() < started) ::poll(nullptr, 0, 1);
+      }
+      return sb::keeper::kHandOver;
+    }
+    (void)link.take_all();
+    note(fmt::format("run {}", run));
+    return 0;
+  }
   if (scene == "next_waits") {
     if (run > 1) return link.take_all().empty() ? 0 : 90;
     if (!link.start_next()) return 91;

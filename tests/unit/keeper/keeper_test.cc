@@ -131,6 +131,18 @@ TEST_F(Keeper, starts_another_one_when_the_next_conductor_died_before_its_turn) 
   EXPECT_THAT(lines("notes"), ElementsAre("run 1 ends"));
 }
 
+TEST_F(Keeper, starts_the_next_conductor_anew_when_another_one_is_current_by_then) {
+  start("next_twice");
+  EXPECT_EQ(end(), "exit code 0") << rest_of_output();
+  EXPECT_THAT(lines("notes"), ElementsAre("run 3"));
+}
+
+TEST_F(Keeper, ends_with_a_conductor_that_is_stopped_after_it_began_to_hand_over) {
+  start("next_called_off");
+  EXPECT_EQ(end(), "exit code 0") << rest_of_output();
+  EXPECT_THAT(lines("runs"), SizeIs(2));
+}
+
 TEST_F(Keeper, leaves_no_next_conductor_behind_when_it_is_stopped) {
   start("next_waits");
   wait_for_output("up");

@@ -63,13 +63,8 @@ void add_conductor_routes(Conductor& conductor) {
     conductor.stop(*services, [reply] { reply(Json::object()); });
   });
   conductor.server().on("conductor.hand_over", [&conductor](const rpc::Request&, const rpc::Reply& reply) {
-    if (!conductor.keeper().connected()) {
-      return reply(fail(ErrorKind::conflict,
-                        "the conductor has lost its keeper, which would start the next one",
-                        "selfbuild conductor stop && selfbuild conductor start"));
-    }
-    reply(Json::object());
-    conductor.hand_over();
+    conductor.hand_over(
+        [&reply](const Status& begun) { reply(begun ? Result<Json>(Json::object()) : fail(begun.error())); });
   });
 }
 
