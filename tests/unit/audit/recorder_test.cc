@@ -84,14 +84,16 @@ TEST_F(RecorderTest, makes_nobody_wait_while_another_holds_the_database_and_writ
 TEST_F(RecorderTest, says_when_what_was_recorded_is_written_whatever_comes_after_it) {
   const auto recorder = open();
   ASSERT_OK(sqlite::Database other, open_audit_database(path()));
-  std::promise<void> written;
+  std::promise<void> first;
+  std::future<void> written = first.get_future();
   ASSERT_GOOD(other.transaction([&]() -> Status {
     recorder->record(event(1));
-    recorder->when_written([&] { written.set_value(); });
+    recorder->when_written([&] { first.set_value(); });
     recorder->record(event(2));
-    EXPECT_NE(written.get_future().wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    EXPECT_NE(written.wait_for(std::chrono::seconds(0)), std::future_status::ready);
     return {};
   }));
+  written.get();
   EXPECT_TRUE(recorder->flush(kLong));
   std::promise<void> again;
   recorder->when_written([&] { again.set_value(); });
