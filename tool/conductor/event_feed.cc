@@ -51,7 +51,10 @@ void EventFeed::tell(audit::Event event) {
 }
 
 void EventFeed::follow(const http::ExchangePtr& exchange, std::optional<std::int64_t> after) {
-  if (!knows_before_) return early_readers_.push_back([=, this] { follow(exchange, after); });
+  if (!knows_before_) {
+    early_readers_.emplace_back([=, this] { follow(exchange, after); });
+    return;
+  }
   exchange->stream({.content_type = "text/event-stream"});
   std::string text = "retry: 1000\n\n";
   if (after) {
