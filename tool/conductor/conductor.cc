@@ -109,9 +109,9 @@ Status Conductor::open() {
   vault_.emplace(keeper_, log);
   SB_TRY(lock_, InstanceLock::take(home_.state() / "conductor.lock",
                                    keeper_.connected() ? kLockPatience : milliseconds(0)));
-  // At a hand-over there is no time for it: the first backup reads all of it.
+  // Otherwise there is no time for it: the first backup reads all of it.
   SB_TRY(const SoundDatabase sound,
-         mend_database(home_, /*thoroughly=*/keeper_.boots() <= 1 || keeper_.deaths() > 0, started_ms_, log));
+         mend_database(home_, /*thoroughly=*/keeper_.boots() <= 1 || keeper_.deaths() > 1, started_ms_, log));
   mended_ = sound.is_another;
   SB_TRY(history_, history::History::open(home_.database(), clock_));
   sync_.emplace(home_.database(),
