@@ -63,7 +63,8 @@ void Exchange::send(std::string_view text) {
 
 void Exchange::on_gone(std::function<void()> gone) {
   if (const std::shared_ptr<Connection> connection = connection_.lock())
-    connection->when_gone(std::move(gone));
+    return connection->when_gone(std::move(gone));
+  gone();
 }
 
 Server::Server(os::EventLoop& loop, std::string token, Limits limits)

@@ -69,7 +69,8 @@ class Exchange {
   // An answer whose body goes on until either side ends it; then any number of send().
   void stream(const Response& head);
   void send(std::string_view text);
-  void on_gone(std::function<void()> gone);  // the stream's client has gone; called once, from the loop
+  // The stream's client has gone; called once, from the loop, or at once when it has gone before.
+  void on_gone(std::function<void()> gone);
 
  private:
   friend class Server;

@@ -19,8 +19,11 @@ EventFeed::EventFeed(os::Timers& timers, Record record) : timers_(timers), recor
 }
 
 void EventFeed::go_on_from(const Result<std::vector<audit::Event>>& before) {
-  if (before) kept_.assign(before->begin(), before->end());
-  if (!before) next_id_ = timers_.clock().unix_ms();
+  if (before) {
+    kept_.assign(before->begin(), before->end());
+  } else {
+    next_id_ = timers_.clock().unix_ms();
+  }
   if (!kept_.empty()) next_id_ = kept_.back().id + kGap;
   knows_before_ = true;
   for (audit::Event& event : std::exchange(early_, {})) tell(std::move(event));

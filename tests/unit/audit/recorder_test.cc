@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <future>
+#include <memory>
 
 #include <gtest/gtest.h>
 
